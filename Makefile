@@ -1,0 +1,50 @@
+# Everything a developer or a new user types. PYTHON may name any Python from 3.11 on.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: run test lint e2e bench accuracy lock clean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/.run ## the service on Whisper base
+	@$(BIN)/asr-api serve --model base $(ARGS)
+
+test: $(VENV)/.dev lint ## lint and all tests
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+e2e: $(VENV)/.dev ## only the tests that start the real server
+	$(BIN)/pytest -m e2e
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/load.py $(ARGS)
+
+lock: $(VENV)/.dev ## choose the newest packages and write them down
+	$(PIP) install uv
+	$(BIN)/uv pip compile --upgrade $(LOCK) --output-file locks/run.txt
+	$(BIN)/uv pip compile --upgrade $(LOCK) --group dev --constraints locks/run.txt --output-file locks/dev.txt
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links pyproject.toml --extra base --group build
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "asr-api needs Python 3.11 or later; name one with make PYTHON=python3.12")'
+	@echo "installing into $(VENV), once" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: locks/run.txt pyproject.toml | $(BIN)/python
+	@$(PIP) install --require-hashes --requirement locks/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt $(VENV)/.run
+	@$(PIP) install --require-hashes --requirement locks/dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

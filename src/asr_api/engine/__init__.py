@@ -1,0 +1,1 @@
+"""The engine: what turns log-mel features into words."""

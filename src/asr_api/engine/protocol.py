@@ -1,0 +1,87 @@
+"""The boundary between the queue and whatever decodes: tasks in, one result or error for each out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_api.transcription import Task, Word
+
+Features = NDArray[np.float16] | NDArray[np.float32]
+"""Log-mel spectrogram of one chunk, shape (n_mels, 3000)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingOptions:
+    """What all tasks of one engine call must agree on; equal options may share a batch.
+
+    CTranslate2 wants `<|startoftranscript|>` at one position (`prompt_length`) and one set of
+    search options a call. Languages and tasks may be mixed, so they are not here.
+    """
+
+    beam_size: int = 5
+    temperature: float = 0.0
+    prompt_length: int = 0
+    timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodingTask:
+    """One chunk to decode. `prompt` holds text token ids only; `language` None asks to detect it."""
+
+    features: Features
+    duration: float
+    language: str | None
+    task: Task
+    prompt: tuple[int, ...]
+    options: DecodingOptions
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingResult:
+    """What the engine read in one chunk; word times count from the start of the chunk."""
+
+    text: str
+    tokens: tuple[int, ...]
+    language: str
+    language_probability: float
+    temperature: float
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What runs: the model's name and shape, and where and how it computes."""
+
+    model: str
+    device: str
+    compute_type: str
+    num_workers: int
+    n_mels: int
+    languages: tuple[str, ...]
+
+
+class Engine(Protocol):
+    """An engine of `info.num_workers` workers.
+
+    It promises that `decode` may be called from as many threads as there are workers; that it
+    returns one entry a task, in order; that an entry depends on its own task alone, whatever else
+    is in the batch; and that a task it cannot decode is an exception in its place. An exception
+    raised means that the whole call failed. All tasks of a call have equal `options`.
+    """
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """Text token ids; never a control token, whatever the text says."""
+        ...
+
+    def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]: ...
+
+    def close(self) -> None: ...

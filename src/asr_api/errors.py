@@ -1,0 +1,102 @@
+"""The one error tree: what can go wrong, with the HTTP status and the code that a client reads.
+
+    AsrError
+    ├── InvalidRequest      400  a field of the request is wrong
+    ├── InvalidAudio        400  the file is not audio that can be transcribed
+    ├── UploadTooLarge      413
+    ├── UnsupportedMedia    415  not multipart, or compressed in transit
+    ├── UnknownModel        404
+    ├── Overloaded          503  no room now: queue full, loading, draining
+    ├── DeadlineExceeded    504
+    ├── EngineFailure       500
+    └── StartupError             the service cannot start; says what to do
+        └── ModelUnavailable
+"""
+
+from typing import ClassVar
+
+
+class AsrError(Exception):
+    """Something that a caller is told in one sentence.
+
+    `code` is OpenAI's machine-readable code, `param` the field of the request at fault and
+    `retry_after` the seconds after which a retry may succeed, where there is one.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str] = "internal_error"
+    outcome: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.param = param
+        self.retry_after = retry_after
+
+    def copy(self) -> "AsrError":
+        """The same error as an object of its own, so that two callers never share a traceback."""
+        return type(self)(self.message, code=self.code, param=self.param, retry_after=self.retry_after)
+
+
+class InvalidRequest(AsrError):
+    """A field of the request has a value that cannot be served."""
+
+    status, type, default_code, outcome = 400, "invalid_request_error", "invalid_request", "client_error"
+
+
+class InvalidAudio(AsrError):
+    """The uploaded file cannot be decoded as audio within the limits."""
+
+    status, type, default_code, outcome = 400, "invalid_request_error", "corrupt_audio", "client_error"
+
+
+class UploadTooLarge(AsrError):
+    """The request body has more bytes than `max_upload_bytes`."""
+
+    status, type, default_code, outcome = 413, "invalid_request_error", "upload_too_large", "client_error"
+
+
+class UnsupportedMedia(AsrError):
+    """The request body is not `multipart/form-data`, or is compressed in transit."""
+
+    status, type, default_code, outcome = 415, "invalid_request_error", "unsupported_media_type", "client_error"
+
+
+class UnknownModel(AsrError):
+    """The request names a model that this server does not serve."""
+
+    status, type, default_code, outcome = 404, "invalid_request_error", "model_not_found", "client_error"
+
+
+class Overloaded(AsrError):
+    """The service has no room for the request now; the client should retry later."""
+
+    status, default_code, outcome = 503, "queue_full", "shed"
+
+
+class DeadlineExceeded(AsrError):
+    """The request could not be answered within `request_timeout`."""
+
+    status, default_code, outcome = 504, "deadline_exceeded", "deadline"
+
+
+class EngineFailure(AsrError):
+    """The engine failed on this request's audio."""
+
+    status, default_code, outcome = 500, "engine_error", "engine_error"
+
+
+class StartupError(AsrError):
+    """The service cannot start; the message says what to do, `exit_code` what the process ends with."""
+
+    exit_code: ClassVar[int] = 71
+
+
+class ModelUnavailable(StartupError):
+    """The model is neither installed, nor cached, nor to be had from the hub."""
+
+    exit_code = 72

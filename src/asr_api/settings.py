@@ -1,0 +1,85 @@
+"""Everything an operator can set, read once from a mapping and frozen."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from platformdirs import user_cache_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from asr_api.errors import StartupError
+
+PREFIX = "ASR_"
+
+
+class InvalidSettings(StartupError):
+    """A setting has a wrong value, or an `ASR_*` variable is none of ours."""
+
+    exit_code = 78
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Each field is `ASR_<NAME>` in the environment and `--name` of `asr-api serve`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="port to listen on; 0 takes a free one")
+    model: str = Field("large-v3", description="model name, hub id (owner/name) or local folder")
+    device: Literal["auto", "cuda", "cpu"] = Field("auto", description="where the engine runs; auto takes a GPU")
+    device_index: list[int] = Field([0], description="the GPUs to use")
+    compute_type: str = Field("auto", description="CTranslate2 compute type; auto: float16 on a GPU, int8 on a CPU")
+    num_workers: int = Field(0, ge=0, le=8, description="engine calls in flight; 0: 2 on a GPU, 1 on a CPU")
+    cpu_threads: int = Field(0, ge=0, description="threads of one engine call on a CPU; 0: as many as cores")
+    beam_size: int = Field(5, ge=1, le=10, description="beams of the search; 1 is greedy")
+    max_batch_size: int = Field(16, ge=1, le=64, description="most chunks in one engine call")
+    max_queue_delay: float = Field(
+        0.0, ge=0, le=10, description="seconds the oldest chunk may wait for company while a worker is free"
+    )
+    max_concurrent_requests: int = Field(256, ge=1, description="requests in progress; more are refused with 503")
+    max_upload_bytes: int = Field(1 << 30, ge=1, description="largest request body, in bytes")
+    max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="longest audio of one request, in seconds")
+    request_timeout: float = Field(3600.0, gt=0, description="seconds from admission to answer, at most")
+    drain_timeout: float = Field(30.0, ge=0, description="seconds that requests in progress get at shutdown")
+    audio_threads: int = Field(2, ge=1, le=64, description="threads that decode audio, find speech and build features")
+    vad_threshold: float = Field(0.5, gt=0, lt=1, description="speech probability above which audio counts as speech")
+    model_dir: Path = Field(
+        user_cache_path("asr-api") / "models", description="where models are kept; a folder per model"
+    )
+    hub_endpoint: str = Field("https://huggingface.co", description="the model hub")
+    offline: bool = Field(False, description="never ask the model hub")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in: nothing reads the process's environment behind our back."""
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **flags: Any) -> Self:
+        """Settings from `ASR_*` variables and, before them, flags.
+
+        Raises InvalidSettings naming each variable or flag that is unknown or has a wrong value.
+        """
+        values = {name.removeprefix(PREFIX).lower(): text for name, text in environ.items() if name.startswith(PREFIX)}
+        for unknown in sorted(values.keys() - cls.model_fields.keys()):
+            raise InvalidSettings(_unknown(unknown, list(cls.model_fields)), param=PREFIX + unknown.upper())
+        try:
+            return cls(**(values | flags))
+        except ValidationError as error:
+            raise InvalidSettings(_wrong(error)) from error
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+    return f"{PREFIX}{name.upper()} is not a setting{hint}"
+
+
+def _wrong(error: ValidationError) -> str:
+    faults = ((str(fault["loc"][0]), fault["msg"], fault["input"]) for fault in error.errors())
+    return "; ".join(f"{PREFIX}{name.upper()}={value!r}: {message.lower()}" for name, message, value in faults)

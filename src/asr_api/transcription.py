@@ -1,0 +1,97 @@
+"""The values of speech recognition, in Whisper's own words. All frozen, all times in seconds."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""Samples per second of all audio inside the service (Whisper's)."""
+
+CHUNK_SECONDS = 30
+"""Seconds of audio that Whisper's encoder takes at most."""
+
+Task = Literal["transcribe", "translate"]
+Samples = NDArray[np.float32]
+"""Mono audio at `SAMPLE_RATE`, shape (n,), within -1..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionOptions:
+    """What one request asks for.
+
+    `language` is a Whisper code (`en`) or None to detect it; `prompt` is text to take style and
+    names from; a `temperature` of 0 means greedy search, with the ladder of higher temperatures
+    where Whisper's thresholds say that it failed; `timestamps` asks for words and segments.
+    """
+
+    task: Task = "transcribe"
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float = 0.0
+    timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioChunk:
+    """A stretch of the request's audio, at most 30 s, that begins and ends in silence.
+
+    `offset` is where it begins in the request's audio, in samples; `voiced` the seconds of
+    speech in it as the voice activity detector hears them.
+    """
+
+    samples: Samples
+    offset: int
+    voiced: float
+
+    @property
+    def start(self) -> float:
+        return self.offset / SAMPLE_RATE
+
+    @property
+    def duration(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word with its own leading space, its times and the mean probability of its tokens."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A subtitle-sized piece of the transcript, with the scores of the decoding it came from."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """The answer to one request, before it takes the form of a response.
+
+    `language` is None where nothing was said and no language was given; `duration` is that of
+    the uploaded audio.
+    """
+
+    text: str
+    task: Task
+    language: str | None
+    language_probability: float | None
+    duration: float
+    segments: tuple[Segment, ...] = ()
