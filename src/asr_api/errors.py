@@ -1,16 +1,16 @@
 """The one error tree: what can go wrong, with the HTTP status and the code that a client reads.
 
-    AsrError
-    ├── InvalidRequest      400  a field of the request is wrong
-    ├── InvalidAudio        400  the file is not audio that can be transcribed
-    ├── UploadTooLarge      413
-    ├── UnsupportedMedia    415  not multipart, or compressed in transit
-    ├── UnknownModel        404
-    ├── Overloaded          503  no room now: queue full, loading, draining
-    ├── DeadlineExceeded    504
-    ├── EngineFailure       500
-    └── StartupError             the service cannot start; says what to do
-        └── ModelUnavailable
+AsrError
+├── InvalidRequest      400  a field of the request is wrong
+├── InvalidAudio        400  the file is not audio that can be transcribed
+├── UploadTooLarge      413
+├── UnsupportedMedia    415  not multipart, or compressed in transit
+├── UnknownModel        404
+├── Overloaded          503  no room now: queue full, loading, draining
+├── DeadlineExceeded    504
+├── EngineFailure       500
+└── StartupError             the service cannot start; says what to do
+    └── ModelUnavailable
 """
 
 from typing import ClassVar

@@ -3,15 +3,20 @@
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from platformdirs import user_cache_path
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from asr_api.errors import StartupError
 
 PREFIX = "ASR_"
+
+
+def _split(value: object) -> object:
+    """`0,1` as the environment gives a list."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 class InvalidSettings(StartupError):
@@ -29,12 +34,14 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="port to listen on; 0 takes a free one")
     model: str = Field("large-v3", description="model name, hub id (owner/name) or local folder")
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="where the engine runs; auto takes a GPU")
-    device_index: list[int] = Field([0], description="the GPUs to use")
+    device_index: Annotated[list[int], BeforeValidator(_split)] = Field([0], description="the GPUs to use, as 0,1")
     compute_type: str = Field("auto", description="CTranslate2 compute type; auto: float16 on a GPU, int8 on a CPU")
     num_workers: int = Field(0, ge=0, le=8, description="engine calls in flight; 0: 2 on a GPU, 1 on a CPU")
     cpu_threads: int = Field(0, ge=0, description="threads of one engine call on a CPU; 0: as many as cores")
     beam_size: int = Field(5, ge=1, le=10, description="beams of the search; 1 is greedy")
-    max_batch_size: int = Field(16, ge=1, le=64, description="most chunks in one engine call")
+    max_batch_size: int = Field(
+        0, ge=0, le=64, description="most chunks in one engine call; 0: 16 on a GPU, 8 on a CPU"
+    )
     max_queue_delay: float = Field(
         0.0, ge=0, le=10, description="seconds the oldest chunk may wait for company while a worker is free"
     )
@@ -54,13 +61,17 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what is handed in: nothing reads the process's environment behind our back."""
         return (init_settings,)
 
     @classmethod
-    def load(cls, environ: Mapping[str, str], **flags: Any) -> Self:
+    def load(cls, environ: Mapping[str, str], **flags: object) -> Self:
         """Settings from `ASR_*` variables and, before them, flags.
 
         Raises InvalidSettings naming each variable or flag that is unknown or has a wrong value.
@@ -69,7 +80,7 @@ class Settings(BaseSettings):
         for unknown in sorted(values.keys() - cls.model_fields.keys()):
             raise InvalidSettings(_unknown(unknown, list(cls.model_fields)), param=PREFIX + unknown.upper())
         try:
-            return cls(**(values | flags))
+            return cls.model_validate(values | flags)
         except ValidationError as error:
             raise InvalidSettings(_wrong(error)) from error
 
@@ -81,5 +92,9 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def _wrong(error: ValidationError) -> str:
-    faults = ((str(fault["loc"][0]), fault["msg"], fault["input"]) for fault in error.errors())
-    return "; ".join(f"{PREFIX}{name.upper()}={value!r}: {message.lower()}" for name, message, value in faults)
+    return "; ".join(_fault(str(fault["loc"][0]), fault["input"], fault["msg"]) for fault in error.errors())
+
+
+def _fault(name: str, value: object, message: str) -> str:
+    flag = "--" + name.replace("_", "-")
+    return f"{PREFIX}{name.upper()} ({flag}) cannot be {value!r}: {message[:1].lower()}{message[1:]}"

@@ -56,12 +56,13 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word with its own leading space, its times and the mean probability of its tokens."""
+    """One word with its own leading space, its times, and its tokens with their mean probability."""
 
     word: str
     start: float
     end: float
     probability: float
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,205 @@
+"""Whisper on CTranslate2: one model, several workers with shared weights."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+
+from asr_api.engine.alignment import word_times
+from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
+from asr_api.engine.vocabulary import Vocabulary
+from asr_api.errors import EngineFailure, ModelUnavailable
+from asr_api.transcription import Task, Word
+
+NO_WORDS: tuple[Word, ...] = ()
+Detection = tuple[str, float]
+
+
+def choose_device(device: str) -> str:
+    """`auto` is a GPU where CTranslate2 sees one."""
+    if device != "auto":
+        return device
+    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+
+def choose_compute_type(compute_type: str, device: str) -> str:
+    """`auto` is float16 on a GPU and int8 on a CPU."""
+    if compute_type != "auto":
+        return compute_type
+    return "float16" if device == "cuda" else "int8"
+
+
+def available_cores() -> int:
+    """Cores that this process may use; CTranslate2 would take four threads whatever there is."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class WhisperEngine:
+    """The `Engine` of production. Build it in a thread that ends, so that no worker gets CUDA's default stream."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        device: str = "auto",
+        device_index: Sequence[int] = (0,),
+        compute_type: str = "auto",
+        num_workers: int = 0,
+        cpu_threads: int = 0,
+    ) -> None:
+        """Load a model folder. Raises ModelUnavailable where it cannot be loaded."""
+        device = choose_device(device)
+        workers = num_workers or (2 if device == "cuda" else 1)
+        try:
+            self._vocabulary = Vocabulary(folder)
+            self._model = ctranslate2.models.Whisper(
+                str(folder),
+                device=device,
+                device_index=list(device_index) if device == "cuda" else 0,
+                compute_type=choose_compute_type(compute_type, device),
+                inter_threads=workers,
+                intra_threads=cpu_threads or max(1, available_cores() // workers),
+                max_queued_batches=-1,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ModelUnavailable(f"the model {name} cannot be loaded from {folder}: {error}") from error
+        self._info = EngineInfo(
+            model=name,
+            device=self._model.device,
+            compute_type=self._model.compute_type,
+            num_workers=workers * len(self._model.device_index),
+            n_mels=self._model.n_mels,
+            languages=self._vocabulary.languages if self._model.is_multilingual else ("en",),
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        return self._vocabulary.encode(text)
+
+    def close(self) -> None:
+        self._model.unload_model()
+
+    def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
+        """Encode once; detect languages where asked; search; align where times are asked for."""
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(np.stack([task.features for task in tasks])))
+        detections = self._detect(encoded, tasks)
+        found = self._search(encoded, tasks, detections)
+        results = [
+            self._result(task, detection, generated)
+            for task, detection, generated in zip(tasks, detections, found, strict=True)
+        ]
+        if not tasks[0].options.timestamps:
+            return results
+        return self._with_words(encoded, tasks, results)
+
+    def _detect(self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask]) -> list[Detection]:
+        if not self._model.is_multilingual:
+            return [("en", 1.0)] * len(tasks)
+        known = [(task.language or "", 1.0) for task in tasks]
+        if all(task.language for task in tasks):
+            return known
+        ranked = self._model.detect_language(encoded)
+        best = [(token[2:-2], float(probability)) for (token, probability), *_ in ranked]
+        return [given if given[0] else heard for given, heard in zip(known, best, strict=True)]
+
+    def _search(
+        self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask], detections: Sequence[Detection]
+    ) -> list[ctranslate2.models.WhisperGenerationResult]:
+        options = tasks[0].options
+        sampling = options.temperature > 0
+        prompts = [
+            self._vocabulary.prompt(self._language(detected), task.task, task.prompt)
+            for task, (detected, _) in zip(tasks, detections, strict=True)
+        ]
+        found = self._model.generate(
+            encoded,
+            prompts,
+            beam_size=1 if sampling else options.beam_size,
+            sampling_topk=0 if sampling else 1,
+            sampling_temperature=options.temperature if sampling else 1.0,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        if len(found) != len(tasks):
+            raise EngineFailure(f"the engine gave {len(found)} results for {len(tasks)} chunks")
+        return list(found)
+
+    def _language(self, detected: str) -> str | None:
+        return detected if self._model.is_multilingual else None
+
+    def _result(
+        self, task: DecodingTask, detection: Detection, generated: ctranslate2.models.WhisperGenerationResult
+    ) -> DecodingResult:
+        tokens = tuple(token for token in generated.sequences_ids[0] if token < self._vocabulary.end_of_text)
+        text = self._vocabulary.decode(tokens)
+        length = len(generated.sequences_ids[0])
+        return DecodingResult(
+            text=text,
+            tokens=tokens,
+            language=detection[0],
+            language_probability=detection[1],
+            temperature=task.options.temperature,
+            avg_logprob=generated.scores[0] * length / (length + 1),
+            no_speech_prob=generated.no_speech_prob,
+            compression_ratio=compression_ratio(text),
+        )
+
+    def _with_words(
+        self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask], results: Sequence[DecodingResult]
+    ) -> list[DecodingResult]:
+        """Results with word times: one `align` for each language and task, since it takes one start sequence."""
+        groups: dict[tuple[str | None, Task], list[int]] = defaultdict(list)
+        for row, (task, result) in enumerate(zip(tasks, results, strict=True)):
+            if result.tokens:
+                groups[self._language(result.language), task.task].append(row)
+        words: dict[int, tuple[Word, ...]] = {}
+        for (language, task_name), rows in groups.items():
+            start = self._vocabulary.start_sequence(language, task_name)
+            part = encoded if len(rows) == len(tasks) else gather(encoded, rows)
+            words.update(zip(rows, self._align(part, start, rows, tasks, results), strict=True))
+        return [replace(result, words=words.get(row, NO_WORDS)) for row, result in enumerate(results)]
+
+    def _align(
+        self,
+        encoded: ctranslate2.StorageView,
+        start: list[int],
+        rows: Sequence[int],
+        tasks: Sequence[DecodingTask],
+        results: Sequence[DecodingResult],
+    ) -> list[tuple[Word, ...]]:
+        aligned = self._model.align(
+            encoded,
+            start,
+            [list(results[row].tokens) for row in rows],
+            [round(tasks[row].duration * 100) for row in rows],
+        )
+        return [
+            word_times(alignment, self._words(tasks[row].task, results[row]), tasks[row].duration)
+            for row, alignment in zip(rows, aligned, strict=True)
+        ]
+
+    def _words(self, task: Task, result: DecodingResult) -> list[tuple[str, tuple[int, ...]]]:
+        return self._vocabulary.words(result.tokens, "en" if task == "translate" else result.language)
+
+
+def gather(encoded: ctranslate2.StorageView, rows: Sequence[int]) -> ctranslate2.StorageView:
+    """Some rows of an encoder output, by way of the host: CTranslate2 has no such operation of its own."""
+    on_host = encoded.to_device(ctranslate2.Device.cpu) if encoded.device != "cpu" else encoded
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(on_host)[list(rows)]))
+
+
+def compression_ratio(text: str) -> float:
+    """How far zlib compresses the text: above 2.4 it repeats itself (openai/whisper, utils.py)."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))

@@ -1,0 +1,53 @@
+"""An engine call that a test holds back until it lets go: time without sleeping."""
+
+import asyncio
+from collections.abc import Sequence
+
+
+class Gate:
+    """The `decode` of a queue under test: upper-cases its items, and records each batch.
+
+    While held, calls wait. `faults` maps an item to the exception that its presence raises for
+    the whole call; `refusals` to the exception that is the item's own answer.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.faults: dict[str, Exception] = {}
+        self.refusals: dict[str, Exception] = {}
+        self.running = 0
+        self.most_running = 0
+        self.short_by = 0
+        self._open = asyncio.Event()
+        self._open.set()
+        self._entered = asyncio.Condition()
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def release(self) -> None:
+        self._open.set()
+
+    async def entered(self, calls: int = 1) -> None:
+        """Return when so many calls have begun."""
+        async with self._entered:
+            await self._entered.wait_for(lambda: len(self.batches) >= calls)
+
+    async def __call__(self, items: Sequence[str]) -> Sequence[str | Exception]:
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            async with self._entered:
+                self.batches.append(list(items))
+                self._entered.notify_all()
+            await self._open.wait()
+            return self._answers(items)
+        finally:
+            self.running -= 1
+
+    def _answers(self, items: Sequence[str]) -> Sequence[str | Exception]:
+        for item in items:
+            if item in self.faults:
+                raise self.faults[item]
+        answers = [self.refusals.get(item, item.upper()) for item in items]
+        return answers[: len(answers) - self.short_by]

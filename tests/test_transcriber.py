@@ -1,0 +1,243 @@
+"""One request end to end, between a fake front end and a fake queue."""
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from asr_api.batching import Flow, Served
+from asr_api.engine.protocol import DecodingResult, DecodingTask
+from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, InvalidRequest
+from asr_api.metrics import Metrics
+from asr_api.trace import Trace
+from asr_api.transcriber import Transcriber
+from asr_api.transcription import Transcription, TranscriptionOptions, Word
+from tests.fakes import FakeFrontEnd, FakeQueue, features_of, number_of, result
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("test")
+
+
+@pytest.fixture
+def build(pool: ThreadPoolExecutor, metrics: Metrics) -> Callable[..., Transcriber]:
+    def transcriber(queue: Any, chunks: int = 3, **options: Any) -> Transcriber:
+        defaults: dict[str, Any] = {"beam_size": 5, "window": 4, "timeout": 30}
+        return Transcriber(
+            queue,
+            FakeFrontEnd(chunks),
+            features_of,
+            lambda text: tuple(range(len(text.split()))),
+            languages=("en", "de"),
+            executor=pool,
+            metrics=metrics,
+            **(defaults | options),
+        )
+
+    return transcriber
+
+
+def words_of_chunk(task: DecodingTask) -> DecodingResult:
+    return result(f" chunk {number_of(task)}.", language="de")
+
+
+async def run(transcriber: Transcriber, body: bytes = b"", **options: Any) -> Transcription:
+    return await transcriber.transcribe(io.BytesIO(body), TranscriptionOptions(**options), Trace("id"))
+
+
+async def test_chunks_are_stitched_in_order(build: Callable[..., Transcriber]) -> None:
+    """The text is that of the chunks in the order of the audio, and segments are numbered through."""
+    answer = await run(build(FakeQueue(words_of_chunk)))
+    assert answer.text == "chunk 0. chunk 1. chunk 2."
+    assert [(segment.id, segment.start) for segment in answer.segments] == [(0, 0), (1, 10), (2, 20)]
+    assert (answer.duration, answer.language, answer.language_probability) == (30, "de", 0.9)
+
+
+async def test_the_language_is_detected_once(build: Callable[..., Transcriber]) -> None:
+    """The first chunk is decoded with the language open, the others in the language it was found to be."""
+    queue = FakeQueue(words_of_chunk)
+    await run(build(queue))
+    assert [task.language for task in queue.asked] == [None, "de", "de"]
+
+
+async def test_a_chunk_without_speech_tells_no_language(build: Callable[..., Transcriber]) -> None:
+    """Music at the start must not decide what language the rest is in."""
+
+    def answer(task: DecodingTask) -> DecodingResult:
+        if number_of(task) == 0:
+            return result(" la la", language="fr", no_speech_prob=0.9, avg_logprob=-1.5)
+        return words_of_chunk(task)
+
+    queue = FakeQueue(answer)
+    transcription = await run(build(queue))
+    assert [task.language for task in queue.asked] == [None, None, "de"]
+    assert (transcription.text, transcription.language) == ("chunk 1. chunk 2.", "de")
+
+
+async def test_a_given_language_is_used_throughout(build: Callable[..., Transcriber]) -> None:
+    """Nothing is detected where the caller knows."""
+    queue = FakeQueue(words_of_chunk)
+    answer = await run(build(queue), language="en", task="translate")
+    assert {(task.language, task.task) for task in queue.asked} == {("en", "translate")}
+    assert (answer.language, answer.task) == ("en", "translate")
+
+
+async def test_a_language_that_the_model_lacks_is_refused(build: Callable[..., Transcriber]) -> None:
+    """The refusal names the field."""
+    with pytest.raises(InvalidRequest) as refusal:
+        await run(build(FakeQueue(words_of_chunk)), language="tlh")
+    assert refusal.value.param == "language"
+
+
+async def test_no_chunks_is_an_empty_transcript(build: Callable[..., Transcriber]) -> None:
+    """Silence costs no engine time, and has no language."""
+    queue = FakeQueue(words_of_chunk)
+    answer = await run(build(queue, chunks=0))
+    assert (answer.text, answer.segments, answer.language, queue.asked) == ("", (), None, [])
+
+
+async def test_a_repeating_result_is_decoded_again_hotter(build: Callable[..., Transcriber], metrics: Metrics) -> None:
+    """With temperature 0, a compression ratio above 2.4 climbs the ladder for that chunk only."""
+
+    def answer(task: DecodingTask) -> DecodingResult:
+        again = number_of(task) == 1 and task.options.temperature < 0.4
+        return result(f" chunk {number_of(task)}", compression_ratio=9.0 if again else 1.0)
+
+    queue = FakeQueue(answer)
+    await run(build(queue))
+    tried = [(number_of(task), task.options.temperature) for task in queue.asked]
+    assert sorted(tried) == [(0, 0.0), (1, 0.0), (1, 0.2), (1, 0.4), (2, 0.0)]
+    assert metrics.registry.get_sample_value("asr_fallbacks_total", {"reason": "compression_ratio"}) == 2
+
+
+async def test_the_likeliest_sane_attempt_wins_when_all_fail(build: Callable[..., Transcriber]) -> None:
+    """Of attempts that all fail, one that does not repeat itself is taken, and the best of those."""
+
+    def answer(task: DecodingTask) -> DecodingResult:
+        temperature = task.options.temperature
+        if temperature == 0:
+            return result(" again again", compression_ratio=5.0, avg_logprob=-0.1)
+        return result(f" at {temperature}", avg_logprob=-1.9 if temperature != 0.6 else -1.2)
+
+    assert (await run(build(FakeQueue(answer), chunks=1))).text == "at 0.6"
+
+
+async def test_a_given_temperature_is_the_only_one(build: Callable[..., Transcriber]) -> None:
+    """Whoever asks for a temperature gets no ladder."""
+    queue = FakeQueue(lambda _: result(" x", compression_ratio=9.0))
+    await run(build(queue, chunks=1), temperature=0.3)
+    assert [task.options.temperature for task in queue.asked] == [0.3]
+
+
+async def test_the_prompt_is_part_of_every_task(build: Callable[..., Transcriber]) -> None:
+    """Its length is in the options, since a batch must share it."""
+    queue = FakeQueue(words_of_chunk)
+    await run(build(queue), prompt="three words here")
+    assert {(task.prompt, task.options.prompt_length) for task in queue.asked} == {((0, 1, 2), 3)}
+
+
+async def test_timestamps_reach_the_engine_and_the_answer(build: Callable[..., Transcriber]) -> None:
+    """Word times come back in the request's own time."""
+    queue = FakeQueue(lambda _: result(" hi", words=(Word(" hi", 1.0, 2.0, 0.5, (3,)),)))
+    answer = await run(build(queue, chunks=2), timestamps=True)
+    assert [(word.start, word.end) for s in answer.segments for word in s.words] == [(1, 2), (11, 12)]
+    assert all(task.options.timestamps for task in queue.asked)
+
+
+async def test_the_trace_tells_what_the_request_waited_for(build: Callable[..., Transcriber]) -> None:
+    """Stages, audio seconds and batch sizes are filled in on the way."""
+    trace = Trace("id")
+    await build(FakeQueue(words_of_chunk)).transcribe(io.BytesIO(), TranscriptionOptions(), trace)
+    assert (trace.audio_seconds, trace.stages["queue"], trace.stages["inference"]) == (30, 0.25, 0.5)
+    assert trace.batch_sizes == [3, 3, 3]
+
+
+async def test_progress_is_told_in_audio_seconds(build: Callable[..., Transcriber]) -> None:
+    """After each chunk, up to the whole."""
+    told: list[tuple[float, float]] = []
+    transcriber = build(FakeQueue(words_of_chunk))
+    await transcriber.transcribe(
+        io.BytesIO(), TranscriptionOptions(), Trace("id"), lambda done, total: told.append((done, total))
+    )
+    assert told == [(10, 30), (20, 30), (30, 30)]
+
+
+class HeldQueue:
+    """Never answers before `release`; tells how many tasks wait."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.waiting = 0
+        self.most = 0
+        self.cancelled = 0
+        self.failing: int | None = None
+
+    async def submit(self, item: DecodingTask, *, flow: Flow, cost: float, deadline: float) -> Served[DecodingResult]:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        try:
+            if number_of(item) == self.failing:
+                raise EngineFailure("this one")
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.waiting -= 1
+        return Served(result(f" {number_of(item)}"), 0, 0, 1)
+
+
+async def test_a_long_file_never_floods_the_queue(build: Callable[..., Transcriber]) -> None:
+    """At most `window` chunks of one request wait at a time, however long it is."""
+    queue = HeldQueue()
+    task = asyncio.create_task(run(build(queue, chunks=40, window=4), language="en"))
+    while queue.waiting < 4:
+        await asyncio.sleep(0)
+    queue.open.set()
+    assert (await task).text == " ".join(str(n) for n in range(40))
+    assert queue.most == 4
+
+
+async def test_the_first_failure_withdraws_the_rest(build: Callable[..., Transcriber]) -> None:
+    """A request that cannot be answered stops costing anything, and its error is the chunk's own."""
+    queue = HeldQueue()
+    queue.failing = 3
+    with pytest.raises(EngineFailure, match="this one"):
+        await run(build(queue, chunks=8, window=8), language="en")
+    assert queue.waiting == 0
+
+
+async def test_cancellation_withdraws_all_chunks(build: Callable[..., Transcriber]) -> None:
+    """A client that leaves takes its chunks along."""
+    queue = HeldQueue()
+    task = asyncio.create_task(run(build(queue, chunks=3), language="en"))
+    while queue.waiting < 3:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (queue.waiting, queue.cancelled) == (0, 3)
+
+
+async def test_a_request_never_takes_longer_than_its_limit(build: Callable[..., Transcriber]) -> None:
+    """The deadline holds for the request as a whole, and the message says what it was."""
+    with pytest.raises(DeadlineExceeded, match=r"0\.01 s"):
+        await run(build(HeldQueue(), timeout=0.01), language="en")
+
+
+async def test_errors_of_the_front_end_pass_through(build: Callable[..., Transcriber]) -> None:
+    """What the decoder says of the file is what the caller hears."""
+    with pytest.raises(AsrError, match="no audio in it"):
+        await run(build(FakeQueue(words_of_chunk)), body=b"no audio in it")
