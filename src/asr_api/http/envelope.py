@@ -1,0 +1,78 @@
+"""Every refusal in OpenAI's envelope: one renderer of errors and the handlers that use it."""
+
+import logging
+import math
+from typing import cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from asr_api.errors import AsrError
+from asr_api.http.exchange import exchange_of
+from asr_api.http.responses import ErrorBody, ErrorResponse
+from asr_api.metrics import Outcome
+
+logger = logging.getLogger(__name__)
+
+_RETRYABLE = (503, 504)
+_CODES = {404: "unknown_url", 405: "method_not_allowed"}
+
+
+def error_response(error: AsrError) -> Response:
+    """The error as a client reads it.
+
+    OpenAI's clients wait `Retry-After` seconds, and retry every 5xx unless `x-should-retry` says no.
+    """
+    headers = {} if error.status in _RETRYABLE else {"x-should-retry": "false"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    body = ErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
+    return _enveloped(body, error.status, headers)
+
+
+def internal_error() -> Response:
+    """The answer to a bug: says nothing of its cause."""
+    return error_response(AsrError("the server failed on this request; the cause is in its log"))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception that a route raises in the envelope."""
+    app.add_exception_handler(AsrError, _on_asr_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+
+
+def _enveloped(body: ErrorBody, status: int, headers: dict[str, str]) -> Response:
+    content = ErrorResponse(error=body).model_dump_json()
+    return Response(content, status, headers, media_type="application/json")
+
+
+async def _on_asr_error(request: Request, error: Exception) -> Response:
+    error = cast(AsrError, error)
+    exchange = exchange_of(request)
+    exchange.outcome = cast(Outcome, error.outcome)
+    if error.status == AsrError.status:
+        logger.error("request failed", exc_info=error, extra={"id": exchange.trace.id})
+    return error_response(error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    error = cast(HTTPException, error)
+    exchange_of(request).outcome = "client_error"
+    message = f"{error.detail}: {request.method} {request.url.path[:200]}"
+    code = _CODES.get(error.status_code, "invalid_request")
+    body = ErrorBody(message=message, type="invalid_request_error", param=None, code=code)
+    return _enveloped(body, error.status_code, {"x-should-retry": "false", **(error.headers or {})})
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    fault = cast(RequestValidationError, error).errors()[0]
+    exchange_of(request).outcome = "client_error"
+    param = str(fault["loc"][-1])
+    body = ErrorBody(
+        message=f"{param}: {fault['msg']}", type="invalid_request_error", param=param, code="invalid_value"
+    )
+    return _enveloped(body, 400, {"x-should-retry": "false"})

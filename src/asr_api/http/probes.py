@@ -1,0 +1,37 @@
+"""What orchestrators and Prometheus ask, and the way to the documentation."""
+
+from fastapi import APIRouter
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from asr_api.http.dependencies import ServiceOfApp
+from asr_api.http.responses import Status
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> Status:
+    """Always `ok`: a process that cannot say so should be restarted."""
+    return Status(status="ok")
+
+
+@router.get("/readyz", summary="Does it take requests?", responses={503: {"model": Status, "description": "Not now"}})
+async def readyz(service: ServiceOfApp, response: Response) -> Status:
+    """200 while requests are taken; 503 while the model loads, at shutdown and after a failure."""
+    response.status_code = 200 if service.state == "ready" else 503
+    return Status(status=service.state)
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+async def metrics(request: Request, service: ServiceOfApp) -> Response:
+    """In Prometheus' text format, or OpenMetrics where `Accept` asks for it."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(service.metrics.registry), headers={"content-type": content_type})
+
+
+@router.get("/", include_in_schema=False)
+async def root(request: Request) -> RedirectResponse:
+    """The documentation, where people who open the address in a browser want to be."""
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")

@@ -1,0 +1,110 @@
+"""A service that answers what a test tells it to, and the ways to ask it."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from starlette.testclient import TestClient
+
+from asr_api.engine.protocol import EngineInfo
+from asr_api.errors import AsrError
+from asr_api.http import create_http_app
+from asr_api.metrics import Metrics
+from asr_api.service import Service, State
+from asr_api.settings import Settings
+from asr_api.trace import Trace
+from asr_api.transcription import Segment, Transcription, TranscriptionOptions, Word
+
+AUDIO = b"RIFF not really audio"
+INFO = EngineInfo("owner/tiny", "cpu", "int8", 1, 80, ("de", "en", "fr"))
+SEGMENTS = (
+    Segment(0, 0, 0.0, 1.5, " Hello there.", (50, 51), 0.0, -0.25, 1.1, 0.01, (Word(" Hello", 0.0, 0.7, 0.9),)),
+    Segment(1, 0, 1.5, 2.5, " Bye.", (52,), 0.2, -0.5, 1.0, 0.02, (Word(" Bye.", 1.5, 2.5, 0.8),)),
+)
+HELLO = Transcription("Hello there. Bye.", "transcribe", "en", 0.98, 2.5, SEGMENTS)
+
+
+class FakeService(Service):
+    """Answers `answer`, raises `error` or waits at `gate`; `refusal` is why there is no place."""
+
+    def __init__(
+        self,
+        answer: Transcription = HELLO,
+        *,
+        error: Exception | None = None,
+        refusal: AsrError | None = None,
+        state: State = "ready",
+        info: EngineInfo | None = INFO,
+        gated: bool = False,
+        max_upload_bytes: int = 1 << 24,
+    ) -> None:
+        self.settings = Settings(max_upload_bytes=max_upload_bytes)
+        self.metrics = Metrics("0")
+        self.state = state
+        self.heard: list[tuple[bytes, TranscriptionOptions]] = []
+        self.files: list[BinaryIO] = []
+        self.places = 0
+        self.entered = asyncio.Event()
+        self.cancelled = False
+        self._answer, self._error, self._refusal = answer, error, refusal
+        self._fake_info = info
+        self._gate = asyncio.Event()
+        if not gated:
+            self._gate.set()
+
+    @property
+    def info(self) -> EngineInfo | None:
+        return self._fake_info
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        if self._refusal:
+            raise self._refusal
+        self.places += 1
+        try:
+            yield
+        finally:
+            self.places -= 1
+
+    async def transcribe(
+        self,
+        upload: BinaryIO,
+        options: TranscriptionOptions,
+        trace: Trace,
+        on_progress: Callable[[float, float], None] | None = None,
+    ) -> Transcription:
+        self.files.append(upload)
+        self.heard.append((upload.read(), options))
+        self.entered.set()
+        try:
+            await self._gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self._error:
+            raise self._error
+        trace.audio_seconds = self._answer.duration
+        trace.longest("inference", 0.25)
+        trace.batch_sizes.append(3)
+        return self._answer
+
+    def count(self, name: str, **labels: str) -> float:
+        """The value of one of the metrics, 0 where it has none."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def client_of(service: Service) -> TestClient:
+    """A client of the app around `service`; a bug in the app is an exception in the test."""
+    return TestClient(create_http_app(service))
+
+
+def multipart(*parts: tuple[str, str | bytes], boundary: str = "edge") -> tuple[bytes, Mapping[str, str]]:
+    """A body of parts in the order given, and its headers; bytes are sent as a file."""
+    body = b""
+    for name, value in parts:
+        filename = '; filename="speech.wav"' if isinstance(value, bytes) else ""
+        content = value if isinstance(value, bytes) else value.encode()
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode()
+        body += content + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode(), {"content-type": f"multipart/form-data; boundary={boundary}"}

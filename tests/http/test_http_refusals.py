@@ -1,0 +1,259 @@
+"""What is refused, with which status, code and field."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, InvalidAudio, Overloaded
+from asr_api.http import create_http_app
+from asr_api.http.forms import TranscribeForm
+
+from .fakes import AUDIO, FakeService, client_of, multipart
+
+OPENAI, OURS = "/v1/audio/transcriptions", "/transcribe"
+FILE, WHISPER = ("file", AUDIO), ("model", "whisper-1")
+Part = tuple[str, str | bytes]
+
+
+def refused(service: FakeService, path: str, content: bytes | Iterator[bytes], headers: Mapping[str, str]) -> list[str]:
+    """[status, code, param, message] of a refusal, whose envelope must be whole."""
+    response = client_of(service).post(path, content=content, headers=headers)
+    assert list(response.json()) == ["error"]
+    error = response.json()["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    return [response.status_code, error["code"], error["param"], error["message"]]
+
+
+@pytest.mark.parametrize(
+    ("part", "code", "param", "says"),
+    [
+        (("response_format", "srt"), "invalid_value", "response_format", "'json', 'text' or 'verbose_json'"),
+        (("response_format", "vtt"), "invalid_value", "response_format", "'vtt'"),
+        (("response_format", "diarized_json"), "invalid_value", "response_format", "'verbose_json'"),
+        (("stream", "true"), "invalid_value", "stream", "streaming is not served"),
+        (("stream", "perhaps"), "invalid_value", "stream", "boolean"),
+        (("temperature", "NaN"), "invalid_value", "temperature", "finite"),
+        (("temperature", "1e309"), "invalid_value", "temperature", "finite"),
+        (("temperature", "0.５"), "invalid_value", "temperature", "number"),
+        (("temperature", "-0.1"), "invalid_value", "temperature", "greater than or equal to 0"),
+        (("temperature", "1.01"), "invalid_value", "temperature", "less than or equal to 1"),
+        (("language", "../../x"), "invalid_value", "language", "'en'"),
+        (("language", "ja"), "invalid_value", "language", "not a language of the served model"),
+        (("language", "l" * 33), "invalid_value", "language", "at most 32"),
+        (("prompt", "p" * 4097), "invalid_value", "prompt", "at most 4096 characters"),
+        (("timestamp_granularities[]", "word"), "invalid_value", "timestamp_granularities", "verbose_json only"),
+        (("timestamp_granularities", "syllable"), "invalid_value", "timestamp_granularities", "'segment' or 'word'"),
+        (("timestamp_granularities", '["word"'), "invalid_value", "timestamp_granularities", "'segment' or 'word'"),
+        (("timestamp_granularities", "[" * 9999), "invalid_value", "timestamp_granularities", "'segment' or 'word'"),
+        (("include[]", "logprobs"), "unknown_parameter", "include[]", "include[] is not a field"),
+        (("language[]", "en"), "unknown_parameter", "language[]", "which takes file, model, language"),
+        (("model", "whisper-1"), "invalid_value", "model", "more than once"),
+        (("file", "text"), "multiple_files", "file", "more than once"),
+        (("file", AUDIO), "multiple_files", "file", "one file"),
+        (("n" * 999, "x"), "unknown_parameter", "n" * 64, "not a field"),
+    ],
+)
+def test_wrong_fields_are_named(part: Part, code: str, param: str, says: str) -> None:
+    """A field that cannot be served is refused with its name and what would be."""
+    *facts, message = refused(FakeService(), OPENAI, *multipart(part, WHISPER, FILE))
+    assert facts == [400, code, param]
+    assert says in message
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "param"),
+    [
+        ([WHISPER], "missing_file", "file"),
+        ([WHISPER, ("file", "text")], "invalid_file", "file"),
+        ([FILE], "missing_required_parameter", "model"),
+        ([FILE, WHISPER, ("task", "translate")], "unknown_parameter", "task"),
+        ([WHISPER, FILE, *[("timestamp_granularities", "segment")] * 32], "invalid_multipart", None),
+        ([WHISPER, FILE, ("prompt", "p" * 65537)], "invalid_multipart", None),
+    ],
+)
+def test_wrong_forms_are_refused(parts: list[Part], code: str, param: str | None) -> None:
+    """A form needs one file and a model, and is bounded in fields and in their size."""
+    assert refused(FakeService(), OPENAI, *multipart(*parts))[:3] == [400, code, param]
+
+
+def test_unknown_task_is_refused() -> None:
+    """Our endpoint transcribes and translates, nothing else."""
+    assert refused(FakeService(), OURS, *multipart(FILE, ("task", "sing")))[:3] == [400, "invalid_value", "task"]
+
+
+@pytest.mark.parametrize("path", [OPENAI, OURS])
+def test_unknown_models_are_not_found(path: str) -> None:
+    """A model that is not served is 404, and the answer says which one is."""
+    *facts, message = refused(FakeService(), path, *multipart(FILE, ("model", "large-v9")))
+    assert facts == [404, "model_not_found", "model"]
+    assert "owner/tiny" in message
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"content-type": "application/json"}, "multipart/form-data"),
+        ({"content-type": "application/x-www-form-urlencoded"}, "multipart/form-data"),
+        ({"content-type": ""}, "multipart/form-data"),
+        ({"content-type": "multipart/form-data; boundary=edge; charset=undefined"}, "UTF-8"),
+        ({"content-type": "multipart/form-data; boundary=edge", "content-encoding": "gzip"}, "compressed"),
+    ],
+)
+def test_other_media_are_refused_unread(headers: Mapping[str, str], says: str) -> None:
+    """Only plain multipart in UTF-8 is read; anything else is 415 before a place is taken."""
+    service = FakeService(refusal=Overloaded("full"))
+    *facts, message = refused(service, OURS, multipart(FILE)[0], headers)
+    assert facts == [415, "unsupported_media_type", None]
+    assert says in message
+
+
+WHOLE, HEADERS = multipart(FILE)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (WHOLE, "multipart/form-data"),
+        (WHOLE, "multipart/form-data; boundary=" + "b" * 300),
+        (b"garbage", HEADERS["content-type"]),
+        (b"", HEADERS["content-type"]),
+        (WHOLE[:-4], HEADERS["content-type"]),
+        (WHOLE[: WHOLE.index(AUDIO) + 4] + b"\0" * (2 << 20), HEADERS["content-type"]),
+        (b"--edge\r\nContent-Disposition: form-data\r\n\r\nx\r\n--edge--\r\n", HEADERS["content-type"]),
+    ],
+)
+def test_broken_multipart_is_refused(body: bytes, content_type: str) -> None:
+    """A body that is not whole multipart is 400, and leaves no file behind (an open one warns)."""
+    assert refused(FakeService(), OURS, body, {"content-type": content_type})[:2] == [400, "invalid_multipart"]
+
+
+def test_declared_size_over_the_limit_is_refused_unread() -> None:
+    """A body that says it is too large is 413 at once, even where no place is free."""
+    body, headers = multipart(FILE)
+    service = FakeService(refusal=Overloaded("full"), max_upload_bytes=len(body) - 1)
+
+    def unread() -> Iterator[bytes]:
+        pytest.fail("the body was read")
+        yield b""
+
+    headers = {**headers, "content-length": str(len(body))}
+    assert refused(service, OURS, unread(), headers)[:3] == [413, "upload_too_large", None]
+    headers = {**headers, "content-length": "9" * 5000}
+    assert refused(service, OURS, unread(), headers)[:3] == [413, "upload_too_large", None]
+
+
+def test_chunked_body_is_refused_where_it_passes_the_limit() -> None:
+    """A body of unknown size is read up to the limit and not much further."""
+    body, headers = multipart(("file", b"\0" * 1_000_000))
+    taken = []
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(body), 1000):
+            taken.append(start)
+            yield body[start : start + 1000]
+
+    service = FakeService(max_upload_bytes=10_000)
+    response = asyncio.run(upload(service, chunks(), headers))
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "upload_too_large")
+    assert (len(taken), service.heard, service.places) == (11, [], 0)
+
+
+async def upload(service: FakeService, chunks: Iterator[bytes], headers: Mapping[str, str]) -> httpx2.Response:
+    """Send chunks as the app takes them: Starlette's own client would join them first."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    transport = httpx2.ASGITransport(create_http_app(service))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://server") as client:
+        return await client.post(OURS, content=body(), headers=headers)
+
+
+def test_body_of_the_limit_is_taken() -> None:
+    """The limit itself is allowed."""
+    body, headers = multipart(FILE)
+    service = FakeService(max_upload_bytes=len(body))
+    assert client_of(service).post(OURS, content=body, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "facts", "retry"),
+    [
+        (InvalidAudio("no audio stream", code="no_audio"), [400, "no_audio", None, "no audio stream"], "false"),
+        (EngineFailure("the engine failed"), [500, "engine_error", None, "the engine failed"], "false"),
+        (DeadlineExceeded("too late"), [504, "deadline_exceeded", None, "too late"], None),
+        (Overloaded("full", retry_after=2.1), [503, "queue_full", None, "full"], None),
+    ],
+)
+def test_errors_of_the_service_are_told(error: AsrError, facts: list[str], retry: str | None) -> None:
+    """Each error has its status and code, and tells clients whether a retry makes sense."""
+    assert refused(FakeService(error=error), OURS, *multipart(FILE)) == facts
+    body, headers = multipart(FILE)
+    assert (
+        client_of(FakeService(error=error)).post(OURS, content=body, headers=headers).headers.get("x-should-retry")
+        == retry
+    )
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(0.0, "1"), (2.1, "3"), (None, None)])
+def test_retry_after_is_a_whole_second_or_more(seconds: float | None, header: str | None) -> None:
+    """OpenAI's clients read whole seconds, at least one."""
+    body, headers = multipart(FILE)
+    service = FakeService(refusal=Overloaded("full", retry_after=seconds))
+    response = client_of(service).post(OURS, content=body, headers=headers)
+    assert (response.status_code, response.headers.get("retry-after")) == (503, header)
+
+
+def test_place_is_taken_before_the_body_is_read() -> None:
+    """Where there is no room, the body is not read at all."""
+    service = FakeService(refusal=Overloaded("full"))
+
+    def unread() -> Iterator[bytes]:
+        pytest.fail("the body was read")
+        yield b""
+
+    headers = {**HEADERS, "content-length": str(len(WHOLE))}
+    assert refused(service, OURS, unread(), headers)[:2] == [503, "queue_full"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [("GET", "/nowhere", 404, "unknown_url"), ("GET", "/transcribe", 405, "method_not_allowed")],
+)
+def test_routes_that_are_not_there_answer_in_the_envelope(method: str, path: str, status: int, code: str) -> None:
+    """Unknown paths and methods are told in the same envelope as all else."""
+    response = client_of(FakeService()).request(method, path)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert path in response.json()["error"]["message"]
+
+
+CLIENT = client_of(FakeService())
+FIELDS = [*TranscribeForm.model_fields, "timestamp_granularities[]"]
+NAMES = st.sampled_from(FIELDS) | st.from_regex(re.compile(r"[a-z\[\]]{1,20}", re.ASCII), fullmatch=True)
+VALUES = st.text(max_size=50) | st.binary(max_size=50) | st.floats().map(str) | st.sampled_from(["word", "json", "[]"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.sampled_from([OPENAI, OURS]))
+def test_no_form_breaks_the_server(parts: list[Part], path: str) -> None:
+    """Whatever the fields say, the answer is a transcript or a 4xx with its envelope."""
+    body, headers = multipart(*parts, boundary="an edge that no value has")
+    response = CLIENT.post(path, content=body, headers=headers)
+    assert response.status_code in (200, 400, 404)
+    assert response.status_code == 200 or response.json()["error"]["code"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
+def test_no_body_breaks_the_server(body: bytes, parameters: str) -> None:
+    """Whatever bytes come, and however multipart says that it is delimited, the answer is a 4xx."""
+    headers = {"content-type": f"multipart/form-data; boundary=edge{parameters}"}
+    response = CLIENT.post(OURS, content=b"--edge" + body, headers=headers)
+    assert response.status_code in (400, 415)
