@@ -1,0 +1,92 @@
+"""Model folders on disk: whole or absent, whoever is killed and however many make one at once."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from asr_api.errors import ModelUnavailable
+from asr_api.models.manifest import Manifest, missing_file
+
+
+def folder_of(model_dir: Path, repository: str) -> Path:
+    """Where a repository's model is kept. A hub id never has `--`, so no two share a folder."""
+    return model_dir / repository.replace("/", "--")
+
+
+def revision_of(folder: Path) -> str | None:
+    """The revision that a folder without fault was made from; None for one that an operator put there."""
+    manifest = Manifest.read(folder)
+    return manifest.revision if manifest else None
+
+
+def find_fault(folder: Path, *, thorough: bool = False) -> str | None:
+    """What keeps `folder` from being a complete model, in words that name the file; None if nothing does.
+
+    Reads sizes only, and hashes too if `thorough`. A folder without a manifest is judged by the
+    names of its files.
+    """
+    try:
+        manifest = Manifest.read(folder)
+    except ValueError as error:
+        return str(error)
+    if manifest is None:
+        missing = missing_file([path.name for path in folder.iterdir() if path.is_file()])
+        return f"{missing} is missing" if missing else None
+    return manifest.fault(folder, thorough=thorough)
+
+
+def staging_of(target: Path) -> Path:
+    """Where `target` is made: beside it, so that a rename finishes it."""
+    return target.with_name(f".{target.name}.incomplete")
+
+
+@contextmanager
+def exclusively(target: Path) -> Iterator[None]:
+    """Wait until no other thread or process makes `target`. Its death ends its claim.
+
+    What lies at `staging_of(target)` then is a dead run's. Raises OSError where the parent cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        yield
+
+
+def publish(target: Path) -> None:
+    """Make the staged folder durable, and then `target` in one step, in the place of a damaged one.
+
+    Raises OSError, with `target` as it was or absent.
+    """
+    staging, damaged = staging_of(target), target.with_name(f".{target.name}.damaged")
+    for path in [*staging.iterdir(), staging]:
+        _sync(path)
+    shutil.rmtree(damaged, ignore_errors=True)
+    if target.exists():
+        target.rename(damaged)
+    staging.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(damaged, ignore_errors=True)
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raises ModelUnavailable where the disk under `folder` has less than `size` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise ModelUnavailable(
+            f"{folder} has {free / 1e9:.1f} GB free and the model takes {size / 1e9:.1f} GB: "
+            "free some or set ASR_MODEL_DIR to a larger disk",
+            param="ASR_MODEL_DIR",
+        )
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no handle of a folder to flush
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

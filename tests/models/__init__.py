@@ -1,0 +1,1 @@
+"""Tests of the models: names, folders, packages and the hub."""
