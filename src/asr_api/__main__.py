@@ -1,0 +1,6 @@
+"""`python -m asr_api`: the command line."""
+
+from asr_api.cli import main
+
+if __name__ == "__main__":
+    main()

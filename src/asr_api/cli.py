@@ -1,0 +1,109 @@
+"""The command line: `asr-api serve` and `asr-api transcribe`."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic.fields import FieldInfo
+
+from asr_api import __version__
+from asr_api.errors import StartupError
+from asr_api.logs import configure_logging
+from asr_api.settings import PREFIX, Settings
+
+Format = Literal["text", "json", "verbose_json"]
+Task = Literal["transcribe", "translate"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command line; what keeps it from starting is one sentence and an exit code of its own."""
+    try:
+        app()
+    except StartupError as error:
+        sys.stderr.write(f"asr-api: {error.message}\n")
+        sys.exit(error.exit_code)
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """A command-line option for one setting; its text is read by Settings, as that of a variable is."""
+    flag = "--" + name.replace("_", "-")
+    switch = field.annotation is bool
+    default = field.get_default(call_default_factory=True)
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if switch else flag,
+        help=f"{field.description} [{PREFIX}{name.upper()}; default: {default}]",
+        metavar=None if switch else "VALUE",
+        show_default=False,
+    )
+    annotation = Annotated[bool | None if switch else str | None, option]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command one option a setting, for its `**flags`."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    taken = {parameter.name for parameter in own}
+    options = [_option(name, field) for name, field in Settings.model_fields.items() if name not in taken]
+    signature = inspect.Signature([*own, *options])
+    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    return command
+
+
+def read_settings(flags: dict[str, Any]) -> Settings:
+    return Settings.load(os.environ, **{name: value for name, value in flags.items() if value is not None})
+
+
+@app.callback(invoke_without_command=True)
+def asr_api(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
+) -> None:
+    """Speech to text with Whisper: a service, and a command for files."""
+    if version:
+        sys.stdout.write(f"asr-api {__version__}\n")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(2)
+
+
+@app.command()
+@with_settings
+def serve(**flags: Any) -> None:  # noqa: ANN401 - one for each setting
+    """Serve transcriptions over HTTP. Every option is also a variable of the environment."""
+    from asr_api.server import Server, listen
+
+    settings = read_settings(flags)
+    configure_logging(settings.log_level)
+    listener = listen(settings.host, settings.port)
+    raise typer.Exit(Server(settings, listener).run())
+
+
+@app.command()
+@with_settings
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="audio files")],
+    server: Annotated[str | None, typer.Option(help="address of a service to ask, as http://host:8000")] = None,
+    api_key: Annotated[str | None, typer.Option(help="the service's key, where it wants one")] = None,
+    format: Annotated[Format, typer.Option("--format", help="form of the output")] = "text",
+    language: Annotated[str | None, typer.Option(help="language spoken, as `en`; detected where absent")] = None,
+    prompt: Annotated[str | None, typer.Option(help="text that shows names and style")] = None,
+    task: Annotated[Task, typer.Option(help="transcribe, or translate to English")] = "transcribe",
+    temperature: Annotated[float, typer.Option(min=0, max=1, help="0: greedy, with fallback")] = 0.0,
+    **flags: Any,  # noqa: ANN401 - one for each setting
+) -> None:
+    """Transcribe files, in this process or, with --server, by a service."""
+    from asr_api.transcribing import Wishes, transcribe_here, transcribe_there
+
+    wishes = Wishes(format=format, language=language, prompt=prompt, task=task, temperature=temperature)
+    if server is not None:
+        raise typer.Exit(transcribe_there(server, api_key, files, wishes))
+    settings = read_settings({"log_level": "warning"} | {k: v for k, v in flags.items() if v is not None})
+    configure_logging(settings.log_level)
+    raise typer.Exit(transcribe_here(settings, files, wishes))
