@@ -1,0 +1,85 @@
+"""Audio files made on the spot, and the recordings that come with the tests."""
+
+import io
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_api.transcription import SAMPLE_RATE, Samples
+
+RECORDINGS = Path(__file__).parent.parent / "data" / "speech"
+
+
+def recordings(kind: str) -> list[Path]:
+    """The recordings of a kind (speech or music) in the order of the manifest."""
+    manifest: list[dict[str, Any]] = json.loads((RECORDINGS / "manifest.json").read_text())
+    return [RECORDINGS / entry["file"] for entry in manifest if entry["kind"] == kind]
+
+
+def tone(seconds: float, rate: int = SAMPLE_RATE) -> NDArray[np.int16]:
+    return (9000 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate)).astype(np.int16)
+
+
+def noise(seconds: float, seed: int = 0) -> Samples:
+    count = round(seconds * SAMPLE_RATE)
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, count).astype(np.float32)
+
+
+def wav(
+    data: bytes, rate: int = SAMPLE_RATE, channels: int = 1, bits: int = 16, tag: int = 1, claim: int | None = None
+) -> bytes:
+    """A WAV with just these bytes; the header may lie. `tag` is 1 for integers, 3 for floats."""
+    frame = channels * bits // 8
+    form = struct.pack("<HHIIHH", tag, channels, rate, min(rate * frame, 2**32 - 1), frame % 2**16, bits)
+    size = len(data) if claim is None else claim
+    riff = struct.pack("<I", min(36 + size, 2**32 - 1))
+    return b"RIFF" + riff + b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size) + data
+
+
+def encoded(
+    container: str,
+    codec: str,
+    rate: int = SAMPLE_RATE,
+    layout: str = "mono",
+    seconds: float = 1.0,
+    video: str | None = None,
+    pcm: NDArray[np.int16] | None = None,
+) -> bytes:
+    """A file with a tone (or `pcm`) in each channel, and a second of video where one is named."""
+    target = io.BytesIO()
+    with av.open(target, "w", format=container) as output:
+        picture = _add_video(output, video) if video else None
+        stream = output.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
+        if picture:
+            for packet in [*picture.encode(av.VideoFrame(64, 64, "yuv420p")), *picture.encode(None)]:
+                output.mux(packet)
+        samples = tone(seconds, rate) if pcm is None else pcm
+        interleaved = np.repeat(samples, stream.channels)[None]
+        frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout=layout)
+        frame.sample_rate, frame.pts = rate, 0
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            output.mux(packet)
+    return target.getvalue()
+
+
+def video_only() -> bytes:
+    target = io.BytesIO()
+    with av.open(target, "w", format="mp4") as output:
+        picture = _add_video(output, "mpeg4")
+        for packet in [*picture.encode(av.VideoFrame(64, 64, "yuv420p")), *picture.encode(None)]:
+            output.mux(packet)
+    return target.getvalue()
+
+
+def _add_video(output: av.container.OutputContainer, codec: str) -> av.VideoStream:
+    picture = output.add_stream(codec, rate=25)
+    assert isinstance(picture, av.VideoStream)
+    picture.width = picture.height = 64
+    picture.pix_fmt = "yuv420p"
+    return picture
