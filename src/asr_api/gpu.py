@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 import pynvml
@@ -29,7 +30,8 @@ class Process(Protocol):
 class Nvml(Protocol):
     """The part of `pynvml` that is used, under its names."""
 
-    NVMLError: type[Exception]
+    @property
+    def NVMLError(self) -> type[Exception]: ...
 
     def nvmlInit(self) -> None: ...
     def nvmlShutdown(self) -> None: ...
@@ -37,7 +39,7 @@ class Nvml(Protocol):
     def nvmlDeviceGetHandleByIndex(self, index: int) -> object: ...
     def nvmlDeviceGetMemoryInfo(self, handle: object) -> Memory: ...
     def nvmlDeviceGetUtilizationRates(self, handle: object) -> Utilization: ...
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: object) -> list[Process]: ...
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: object) -> Sequence[Process]: ...
 
 
 class GpuMonitor:

@@ -87,6 +87,17 @@ class Service:
         self.metrics.engine_load.set(time.monotonic() - began)
         self._start(loaded.engine)
         self._enter("ready")
+        info = loaded.engine.info
+        logger.info(
+            "ready",
+            extra={
+                "model": info.model,
+                "device": info.device,
+                "compute_type": info.compute_type,
+                "workers": info.num_workers,
+                "self_test": loaded.self_test,
+            },
+        )
         if self._on_ready is not None:
             self._on_ready(loaded)
 

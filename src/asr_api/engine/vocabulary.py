@@ -1,8 +1,9 @@
 """Whisper's tokens: control sequences, text that cannot forge them, and words."""
 
-import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import tokenizers
 
@@ -14,9 +15,35 @@ UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 PROMPT_LIMIT = 223
 """Most prompt tokens that Whisper looks back on: half of its 448 positions, less one (openai/whisper, decoding.py)."""
 
-PREPENDED = frozenset("\"'“¿([{-")
-APPENDED = frozenset("\"'.。,，!！?？:：”)]}、")
-"""Punctuation that belongs to the word after it, and before it (openai/whisper, timing.py)."""
+OPENING = frozenset("“‘¿([{「『《〈")
+CLOSING = frozenset("\"'.。,，!！?？:：;；”’)]}、」』》〉…")
+"""Marks that belong to the character after them, and before them, where nothing else tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordTokens:
+    """A word as it is written, with its leading space and its marks, and its tokens.
+
+    `spoken` is the range of tokens that are more than marks: what the word's times are taken from.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    spoken: tuple[int, int]
+
+    @classmethod
+    def of(cls, text: str, tokens: tuple[int, ...]) -> Self:
+        sound = any(letter.isalnum() for letter in text)
+        return cls(text, tokens, (0, len(tokens)) if sound else (len(tokens), len(tokens)))
+
+    def __add__(self, other: Self) -> "WordTokens":
+        size = len(self.tokens)
+        begin, end = self.spoken
+        if other.spoken[0] < other.spoken[1]:
+            begin, end = (begin if begin < end else size + other.spoken[0]), size + other.spoken[1]
+        elif begin == end:
+            begin = end = size + len(other.tokens)
+        return WordTokens(self.text + other.text, self.tokens + other.tokens, (begin, end))
 
 
 class Vocabulary:
@@ -63,45 +90,33 @@ class Vocabulary:
         context = [self._previous, *previous] if previous else []
         return [*context, *self.start_sequence(language, task), self._no_timestamps]
 
-    def words(self, tokens: Sequence[int], language: str) -> list[tuple[str, tuple[int, ...]]]:
-        """Split text tokens into words, each with its leading space, its punctuation and its tokens."""
-        pieces = self._characters(tokens)
-        if language not in UNSPACED:
-            pieces = _join_at_spaces(pieces)
-        return _attach_punctuation(pieces)
+    def words(self, tokens: Sequence[int], language: str) -> list[WordTokens]:
+        """Split text tokens into words: at spaces, or into characters where the language has none."""
+        words: list[WordTokens] = []
+        for piece in self._characters(tokens):
+            if words and _continues(words[-1].text, piece.text, language):
+                words[-1] = words[-1] + piece
+            else:
+                words.append(piece)
+        return words
 
-    def _characters(self, tokens: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+    def _characters(self, tokens: Sequence[int]) -> Iterator[WordTokens]:
         """The shortest runs of tokens that decode to whole characters."""
-        pieces, run = [], []
+        run: list[int] = []
         for token in tokens:
             run.append(token)
             text = self.decode(run)
             if "\ufffd" not in text:
-                pieces.append((text, tuple(run)))
+                yield WordTokens.of(text, tuple(run))
                 run = []
-        return [*pieces, (self.decode(run), tuple(run))] if run else pieces
+        if run:
+            yield WordTokens.of(self.decode(run), tuple(run))
 
 
-def _join_at_spaces(pieces: list[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tuple[int, ...]]]:
-    words: list[tuple[str, tuple[int, ...]]] = []
-    for text, tokens in pieces:
-        if not words or text.startswith(" ") or text.strip() in string.punctuation:
-            words.append((text, tokens))
-        else:
-            words[-1] = (words[-1][0] + text, words[-1][1] + tokens)
-    return words
-
-
-def _attach_punctuation(pieces: list[tuple[str, tuple[int, ...]]]) -> list[tuple[str, tuple[int, ...]]]:
-    words: list[tuple[str, tuple[int, ...]]] = []
-    opening: tuple[str, tuple[int, ...]] = ("", ())
-    for text, tokens in pieces:
-        mark = text.strip()
-        if mark in PREPENDED and text.startswith(" "):
-            opening = (opening[0] + text, opening[1] + tokens)
-        elif words and not opening[0] and mark in APPENDED:
-            words[-1] = (words[-1][0] + text, words[-1][1] + tokens)
-        else:
-            words.append((opening[0] + text.lstrip() if opening[0] else text, opening[1] + tokens))
-            opening = ("", ())
-    return [*words, opening] if opening[0] else words
+def _continues(word: str, piece: str, language: str) -> bool:
+    """Whether the piece belongs to the word before it."""
+    if not word.strip():
+        return True
+    if language in UNSPACED:
+        return piece.strip() in CLOSING or word.strip() in OPENING
+    return not piece.startswith(" ")

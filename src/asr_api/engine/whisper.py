@@ -13,8 +13,9 @@ import ctranslate2
 import numpy as np
 
 from asr_api.engine.alignment import word_times
+from asr_api.engine.cuda import load_cublas
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
-from asr_api.engine.vocabulary import Vocabulary
+from asr_api.engine.vocabulary import Vocabulary, WordTokens
 from asr_api.errors import EngineFailure, ModelUnavailable
 from asr_api.transcription import Task, Word
 
@@ -57,6 +58,8 @@ class WhisperEngine:
     ) -> None:
         """Load a model folder. Raises ModelUnavailable where it cannot be loaded."""
         device = choose_device(device)
+        if device == "cuda":
+            load_cublas()
         workers = num_workers or (2 if device == "cuda" else 1)
         try:
             self._vocabulary = Vocabulary(folder)
@@ -189,7 +192,7 @@ class WhisperEngine:
             for row, alignment in zip(rows, aligned, strict=True)
         ]
 
-    def _words(self, task: Task, result: DecodingResult) -> list[tuple[str, tuple[int, ...]]]:
+    def _words(self, task: Task, result: DecodingResult) -> list[WordTokens]:
         return self._vocabulary.words(result.tokens, "en" if task == "translate" else result.language)
 
 

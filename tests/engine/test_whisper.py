@@ -1,0 +1,124 @@
+"""The engine on the bundled model: real decoding of real audio."""
+
+from pathlib import Path
+
+import pytest
+
+from asr_api.engine.protocol import DecodingResult
+from asr_api.engine.whisper import WhisperEngine, choose_compute_type, choose_device, compression_ratio
+from asr_api.errors import ModelUnavailable
+from tests.engine.conftest import CALLSIGN, MakeTask
+
+
+def words(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())
+
+
+def read(engine: WhisperEngine, *tasks: object) -> list[DecodingResult]:
+    results = engine.decode(tasks)  # type: ignore[arg-type]
+    return [result for result in results if isinstance(result, DecodingResult)]
+
+
+def test_a_batch_of_all_languages_reads_and_detects_each(
+    engine: WhisperEngine, task_of: MakeTask, texts: dict[str, str]
+) -> None:
+    """Languages mix freely in a call: each row gets its own words and its own language."""
+    names = [f"{language}-01.flac" for language in ("en", "de", "es", "fr", "it", "zh")]
+    results = read(engine, *[task_of(name) for name in names])
+    assert [words(result.text) for result in results] == [words(texts[name]) for name in names]
+    assert [result.language for result in results] == ["en", "de", "es", "fr", "it", "zh"]
+    assert all(0.5 < result.language_probability <= 1 for result in results)
+
+
+def test_an_answer_does_not_depend_on_its_mates(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """Alone or among others: the same tokens, the same times, the same scores."""
+    names = [f"en-{n:02d}.flac" for n in range(1, 7)] + ["de-01.flac", "zh-01.flac"]
+    tasks = [task_of(name, timestamps=True) for name in names]
+    together = read(engine, *tasks)
+    for task, among in zip(tasks, together, strict=True):
+        (alone,) = read(engine, task)
+        assert (alone.tokens, alone.language) == (among.tokens, among.language)
+        assert alone.avg_logprob == pytest.approx(among.avg_logprob, abs=1e-4)
+        assert [(w.word, w.start, w.end) for w in alone.words] == [(w.word, w.start, w.end) for w in among.words]
+
+
+def test_a_given_language_and_one_to_detect_may_share_a_call(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """What the caller knows is kept with probability 1; the other row is detected."""
+    known, open_one = read(engine, task_of("de-01.flac", language="de"), task_of("fr-01.flac"))
+    assert (known.language, known.language_probability) == ("de", 1.0)
+    assert open_one.language == "fr"
+    assert open_one.language_probability < 1
+
+
+def test_translate_writes_english(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """The task is per row too, and the language stays that of the speech."""
+    german, english = read(engine, task_of("de-01.flac"), task_of("de-01.flac", task="translate"))
+    assert (german.language, english.language) == ("de", "de")
+    digits = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+    assert set(english.text.split()) <= digits
+    assert not set(german.text.split()) <= digits
+
+
+def test_word_times_lie_within_the_audio_and_in_order(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """Words are the text, their tokens the tokens, and their times never run backwards."""
+    task = task_of("en-02.flac", timestamps=True)
+    (result,) = read(engine, task)
+    assert "".join(word.word for word in result.words) == result.text
+    assert tuple(token for word in result.words for token in word.tokens) == result.tokens
+    times = [time for word in result.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert times[-1] <= task.duration
+    assert all(0 < word.probability <= 1 for word in result.words)
+
+
+def test_without_timestamps_there_are_no_words_and_the_same_text(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """The transcript is the same in every response format."""
+    (plain,) = read(engine, task_of("en-03.flac"))
+    (timed,) = read(engine, task_of("en-03.flac", timestamps=True))
+    assert (plain.words, plain.text) == ((), timed.text)
+
+
+def test_a_prompt_is_taken_and_its_text_is_not_repeated(
+    engine: WhisperEngine, task_of: MakeTask, texts: dict[str, str]
+) -> None:
+    """Previous text stands before the start token and never in the answer."""
+    prompt = engine.tokenize("alpha bravo")
+    (result,) = read(engine, task_of("en-04.flac", language="en", prompt=prompt))
+    assert words(result.text) == words(texts["en-04.flac"])
+
+
+def test_info_tells_what_runs(engine: WhisperEngine) -> None:
+    """Model, device and compute type are those that CTranslate2 took."""
+    info = engine.info
+    assert (info.model, info.device, info.compute_type, info.n_mels) == ("callsign", "cpu", "float32", 128)
+    assert len(info.languages) == 100
+    assert {"en", "zh", "yue"} <= set(info.languages)
+
+
+def test_auto_means_float16_on_a_gpu_and_int8_on_a_cpu() -> None:
+    """What is said is kept, and `auto` follows the device."""
+    assert (choose_device("cpu"), choose_device("cuda")) == ("cpu", "cuda")
+    assert [choose_compute_type("auto", device) for device in ("cuda", "cpu")] == ["float16", "int8"]
+    assert choose_compute_type("float32", "cuda") == "float32"
+
+
+def test_a_folder_that_is_no_model_is_refused_by_name(tmp_path: Path) -> None:
+    """The sentence has the model and the folder."""
+    for name in ("tokenizer.json", "config.json"):
+        (tmp_path / name).write_bytes((CALLSIGN / name).read_bytes())
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    with pytest.raises(ModelUnavailable, match="the model mine cannot be loaded"):
+        WhisperEngine(tmp_path, name="mine", device="cpu")
+
+
+def test_gather_takes_rows_of_an_encoding(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """Mixed languages are aligned by groups of rows; their words are those of each row alone."""
+    tasks = [task_of(name, timestamps=True) for name in ("de-02.flac", "en-05.flac", "de-03.flac")]
+    assert [[w.word for w in r.words] for r in read(engine, *tasks)] == [
+        [w.word for w in read(engine, task)[0].words] for task in tasks
+    ]
+
+
+def test_compression_ratio_tells_repetition() -> None:
+    """Whisper's own measure: repeated text compresses far better than speech does."""
+    assert compression_ratio("alpha " * 50) > 2.4 > compression_ratio("the quick brown fox jumps over the lazy dog")
