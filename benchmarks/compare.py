@@ -1,0 +1,203 @@
+"""The service beside faster-whisper in a plain FastAPI app: same weights, clips, machine, compute type and beams.
+
+    python benchmarks/compare.py --concurrency 16,1 --rounds 3 --json compare.json
+
+Three servers, each a process of its own, take turns; another goes first in each round.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr_api import __version__
+from asr_api.engine.whisper import available_cores, choose_compute_type, choose_device
+from asr_api.models.resolve import resolve_model
+from asr_api.settings import Settings
+from harness.clips import Choice, Clip, choose, clips_for, draw, read_clips
+from harness.figures import Figures
+from harness.loop import Run, closed_loop
+from harness.machine import Processors
+from harness.metrics import Served
+from harness.process import ServerFailed, ServerProcess, free_port, running
+from harness.report import Setting, say, tell, write_json
+from harness.table import figure, markdown, percent
+
+OURS = "asr-api"
+BASELINE = "batched pipeline, a call a request"
+SEQUENTIAL = "sequential"
+HEADER = ("server", "users", "clips/s", "p50 s", "p95 s", "CPU s / audio s", "others' cores", "word errors %", "errors")
+SPOKEN = Choice(2.5, 14, ("en", "ru"))
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is the same for all three."""
+
+    model: str
+    folder: Path
+    device: str
+    compute_type: str
+    beam_size: int
+    cpu_threads: int
+
+    def command(self, name: str, port: int) -> list[str]:
+        """The command line of one of the three servers."""
+        if name == OURS:
+            program = ["-m", "asr_api", "serve", "--model", self.model]
+        else:
+            style = "batched" if name == BASELINE else "sequential"
+            program = [str(Path(__file__).with_name("rival.py")), str(self.folder), "--style", style]
+        return [sys.executable, *program, "--port", str(port), *self._options()]
+
+    def _options(self) -> Iterator[str]:
+        for option in ("device", "compute_type", "beam_size", "cpu_threads"):
+            yield f"--{option.replace('_', '-')}"
+            yield str(getattr(self, option))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One server's run in one round, with the processor time that it and that others took."""
+
+    server: str
+    run: Run
+    cpu_seconds: float
+    others_cores: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One server at one concurrency over all rounds, and the baseline's figures for the same.
+
+    `round_seconds` is the length of each round; `others_cores` is of the round that was disturbed the most.
+    """
+
+    server: str
+    figures: Figures
+    cpu_per_audio_second: float | None
+    others_cores: float | None
+    round_seconds: tuple[float, ...]
+    baseline: Figures
+
+    @classmethod
+    def of(cls, server: str, turns: Sequence[Turn]) -> "Row":
+        own = [turn for turn in turns if turn.server == server]
+        figures = Figures.of([turn.run for turn in own])
+        baseline = Figures.of([turn.run for turn in turns if turn.server == BASELINE])
+        return cls(
+            server=server,
+            figures=figures,
+            cpu_per_audio_second=ratio(sum(turn.cpu_seconds for turn in own), figures.audio_seconds),
+            others_cores=max((turn.others_cores for turn in own if turn.others_cores is not None), default=None),
+            round_seconds=tuple(turn.run.seconds for turn in own),
+            baseline=baseline,
+        )
+
+    def cells(self) -> list[str]:
+        own, other = self.figures, self.baseline
+        return [
+            self.server,
+            str(own.concurrency),
+            beside(own.requests_per_second, other.requests_per_second),
+            beside(own.p50, other.p50),
+            beside(own.p95, other.p95),
+            figure(self.cpu_per_audio_second, 3),
+            figure(self.others_cores),
+            percent(own.word_errors),
+            str(own.errors),
+        ]
+
+
+def ratio(value: float | None, other: float | None) -> float | None:
+    return None if value is None or not other else value / other
+
+
+def beside(value: float | None, other: float | None) -> str:
+    """The value, and how many times the other it is."""
+    return f"{figure(value)} ({figure(ratio(value, other))}x)"
+
+
+@contextmanager
+def servers(conditions: Conditions) -> Iterator[dict[str, ServerProcess]]:
+    """The three servers, started one after another."""
+    with ExitStack() as stack:
+        started = {}
+        for name in (OURS, BASELINE, SEQUENTIAL):
+            tell(f"starting {name}")
+            port = free_port()
+            started[name] = stack.enter_context(running(conditions.command(name, port), port))
+        yield started
+
+
+def take_turn(name: str, process: ServerProcess, clips: Sequence[Clip], users: int) -> Turn:
+    before, processors = process.cpu_seconds(), Processors.look()
+    run = asyncio.run(closed_loop(process.url, clips, users))
+    taken = process.cpu_seconds() - before
+    tell(f"{name}, {users} users: {len(clips)} clips in {run.seconds:.1f} s")
+    for error in sorted({answer.error for answer in run.answers if answer.error}):
+        tell(f"  {error}")
+    return Turn(name, run, taken, processors.taken_by_others(taken, run.seconds))
+
+
+def play(started: Mapping[str, ServerProcess], clips: Sequence[Clip], users: int, rounds: int) -> list[Row]:
+    """All rounds at one concurrency: every server gets the same clips in the same order."""
+    names = list(started)
+    turns = []
+    for number in range(rounds):
+        first = number % len(names)
+        turns += [take_turn(name, started[name], clips, users) for name in names[first:] + names[:first]]
+    return [Row.of(name, turns) for name in names]
+
+
+def conditions_for(model: str, device: str, compute_type: str, beam_size: int) -> Conditions:
+    """The same folder, device and compute type for all, found as the service finds them."""
+    settings = Settings.load(os.environ, model=model)
+    found = resolve_model(
+        model, model_dir=settings.model_dir, hub_endpoint=settings.hub_endpoint, offline=settings.offline
+    )
+    device = choose_device(device)
+    return Conditions(
+        model, found.path, device, choose_compute_type(compute_type, device), beam_size, available_cores()
+    )
+
+
+def main(
+    model: Annotated[str, typer.Option(help="model for all three")] = "base",
+    device: Annotated[str, typer.Option(help="auto, cuda or cpu")] = "auto",
+    compute_type: Annotated[str, typer.Option(help="CTranslate2's, for all three")] = "auto",
+    beam_size: Annotated[int, typer.Option(help="beams, for all three")] = 5,
+    clips: Annotated[Path | None, typer.Option(help="manifest of the clips; default: by model")] = None,
+    count: Annotated[int, typer.Option(help="clips of each round", min=1)] = 16,
+    concurrency: Annotated[str, typer.Option(help="users at once, one run each")] = "16,1",
+    rounds: Annotated[int, typer.Option(help="rounds at each concurrency", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="decides which clips, and their order")] = 1,
+    json: Annotated[Path | None, typer.Option(help="file to write the figures to")] = None,
+) -> None:
+    """Measure the service and two plain servers on faster-whisper side by side."""
+    conditions = conditions_for(model, device, compute_type, beam_size)
+    drawn = draw(choose(read_clips(clips or clips_for(model)[0]), SPOKEN), count, seed)
+    rows: list[Row] = []
+    with servers(conditions) as started:
+        for process in started.values():
+            asyncio.run(closed_loop(process.url, drawn[:1], 1))  # the first call of all is slower than any other
+        for users in concurrency.split(","):
+            rows += play(started, drawn, int(users), rounds)
+    served = Served(__version__, model, conditions.device, conditions.compute_type)
+    setting = Setting(served, len(drawn), seed, f"{beam_size} beams, {rounds} rounds")
+    say(f"{setting}\n\n{markdown(HEADER, [row.cells() for row in rows])}")
+    if json:
+        write_json(json, setting, [asdict(row) for row in rows])
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except ServerFailed as error:
+        sys.exit(str(error))
