@@ -7,8 +7,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: run test lint e2e bench accuracy lock clean
 .DELETE_ON_ERROR:
 
+# GPU=1 adds cuBLAS and serves large-v3.
+ifdef GPU
+run: $(VENV)/.run $(VENV)/.cuda
+	@$(BIN)/asr-api serve $(ARGS)
+else
 run: $(VENV)/.run ## the service on Whisper base
 	@$(BIN)/asr-api serve --model base $(ARGS)
+endif
 
 test: $(VENV)/.dev lint ## lint and all tests
 	$(BIN)/pytest
@@ -17,6 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 
 e2e: $(VENV)/.dev ## only the tests that start the real server
 	$(BIN)/pytest -m e2e
@@ -27,6 +34,7 @@ bench: $(VENV)/.dev
 lock: $(VENV)/.dev ## choose the newest packages and write them down
 	$(PIP) install uv
 	$(BIN)/uv pip compile --upgrade $(LOCK) --output-file locks/run.txt
+	$(BIN)/uv pip compile --upgrade $(LOCK) --extra cuda --constraints locks/run.txt --output-file locks/cuda.txt
 	$(BIN)/uv pip compile --upgrade $(LOCK) --group dev --constraints locks/run.txt --output-file locks/dev.txt
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -40,6 +48,10 @@ $(BIN)/python:
 $(VENV)/.run: locks/run.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --require-hashes --requirement locks/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.cuda: locks/cuda.txt $(VENV)/.run
+	@$(PIP) install --require-hashes --requirement locks/cuda.txt
 	@touch $@
 
 $(VENV)/.dev: locks/dev.txt $(VENV)/.run
