@@ -182,8 +182,8 @@ async def test_many_requests_share_batches() -> None:
         engine.gate.clear()
         requests = [asyncio.create_task(transcribe(service)) for _ in range(9)]
         await asyncio.to_thread(engine.entered.wait, 10)
-        while sample(service, "asr_queue_chunks") != 8:
+        while sample(service, "asr_queue_chunks") != 9 - engine.batches[0]:
             await asyncio.sleep(0.001)
         engine.gate.set()
         assert await asyncio.gather(*requests) == ["chunk 0"] * 9
-    assert engine.batches == [1, 8]
+    assert len(engine.batches) == 2

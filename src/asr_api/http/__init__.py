@@ -3,6 +3,7 @@
 import time
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
 from asr_api import __version__
@@ -17,8 +18,11 @@ Every refusal has OpenAI's error envelope; every answer has an `x-request-id`.
 
 
 def create_http_app(service: Service, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """The app that serves `service`; `lifespan` starts and stops what is behind it."""
-    app = FastAPI(
+    """The app that serves `service`; `lifespan` starts and stops what is behind it.
+
+    `/docs` is served from here, not from a content network that a production host may not reach.
+    """
+    app = FastAPIOffline(
         title="asr-api",
         version=__version__,
         description=_DESCRIPTION,

@@ -27,7 +27,10 @@ async def readyz(service: ServiceOfApp, response: Response) -> Status:
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(request: Request, service: ServiceOfApp) -> Response:
     """In Prometheus' text format, or OpenMetrics where `Accept` asks for it."""
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    except (TypeError, ValueError):  # what prometheus-client 0.26 makes of a version that is no number
+        encode, content_type = choose_encoder("")
     return Response(encode(service.metrics.registry), headers={"content-type": content_type})
 
 
