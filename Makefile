@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint e2e bench accuracy lock clean
+.PHONY: run test lint e2e bench simulate accuracy lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -27,6 +27,9 @@ lint: $(VENV)/.dev
 
 e2e: $(VENV)/.dev ## only the tests that start the real server
 	$(BIN)/pytest -m e2e
+
+simulate: $(VENV)/.dev ## queue and admission, a million steps under a virtual clock
+	$(BIN)/python -m tests.simulation $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/load.py $(ARGS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asr_api.batching import BatchingQueue, Flow, Served
-from asr_api.errors import DeadlineExceeded, EngineFailure, InvalidAudio, Overloaded
+from asr_api.errors import DeadlineExceeded, EngineFailure, EngineOutOfMemory, InvalidAudio, Overloaded
 from tests.gates import Gate
 
 Queue = BatchingQueue[str, str]
@@ -52,6 +52,20 @@ async def behind_a_held_call(stack: AsyncExitStack, gate: Gate, **options: Any) 
     first = ask(queue, "first")
     await gate.entered()
     return queue, first
+
+
+class Watcher:
+    """Notes what the queue tells of its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, str]] = []
+        self.retries: list[str] = []
+
+    def batch_finished(self, size: int, seconds: float, outcome: str) -> None:
+        self.calls.append((size, outcome))
+
+    def batch_retried(self, reason: str) -> None:
+        self.retries.append(reason)
 
 
 class TestFormingBatches:
@@ -126,6 +140,14 @@ class TestFormingBatches:
             await texts([ask(queue, f"item{n}") for n in range(3)])
         assert [len(batch) for batch in gate.batches] == [3]
 
+    async def test_the_rate_is_what_was_served_a_second(self) -> None:
+        """By all workers together; unknown before the first call has ended."""
+        async with serving(Gate(), workers=2) as queue:
+            assert queue.rate is None
+            await texts([ask(queue, f"item{n}", cost=30) for n in range(4)])
+            assert queue.rate is not None
+            assert queue.rate > 30
+
     async def test_a_delay_ends(self) -> None:
         """The delay counts from the oldest arrival, and a lone item is served when it has passed."""
         async with serving(Gate(), max_queue_delay=0.01) as queue:
@@ -182,6 +204,56 @@ class TestFailures:
         async with serving(gate) as queue:
             with pytest.raises(EngineFailure, match="0 answers for 1 chunks"):
                 await ask(queue, "alone")
+
+    async def test_after_a_wrong_count_each_item_is_tried_alone_once(self) -> None:
+        """A mismatch that comes of company is mended by calls of one; nobody is answered from the bad call."""
+        gate, watcher = Gate(), Watcher()
+        gate.extra_in_company = True
+        async with AsyncExitStack() as stack:
+            queue, first = await behind_a_held_call(stack, gate, observer=watcher)
+            others = [ask(queue, f"item{n}") for n in range(4)]
+            await until(lambda: queue.depth == 4)
+            gate.release()
+            assert await texts([first, *others]) == ["FIRST", *(f"ITEM{n}" for n in range(4))]
+        assert [len(batch) for batch in gate.batches] == [1, 4, 1, 1, 1, 1]
+        assert watcher.retries == ["mismatch"]
+
+    async def test_out_of_memory_halves_the_batch_and_lowers_the_limit(self) -> None:
+        """All are answered, and later batches are no larger than what went through."""
+        gate, watcher = Gate(), Watcher()
+        gate.memory = 2
+        async with AsyncExitStack() as stack:
+            queue, first = await behind_a_held_call(stack, gate, max_batch_size=8, observer=watcher)
+            others = [ask(queue, f"item{n}") for n in range(8)]
+            await until(lambda: queue.depth == 8)
+            gate.release()
+            await texts([first, *others])
+            assert queue.batch_limit == 2
+            await texts([ask(queue, f"more{n}") for n in range(6)])
+        assert watcher.calls[1:] == [(8, "oom"), (4, "oom"), *[(2, "ok")] * 7]
+        assert watcher.retries == ["oom"] * 2
+
+    async def test_the_limit_recovers_slowly(self) -> None:
+        """After 32 full batches without a fault the limit is one higher, and never above what was set."""
+        gate = Gate()
+        gate.memory = 1
+        async with serving(gate, max_batch_size=2) as queue:
+            await texts([ask(queue, f"item{n}") for n in range(4)])
+            assert queue.batch_limit == 1
+            gate.memory = 99
+            await texts([ask(queue, f"more{n}") for n in range(32)])
+            assert queue.batch_limit == 2
+            await texts([ask(queue, f"again{n}") for n in range(99)])
+            assert queue.batch_limit == 2
+
+    async def test_an_item_too_large_for_memory_alone_is_told_so(self) -> None:
+        """It may succeed later, so the status is one that clients retry."""
+        gate = Gate()
+        gate.memory = 0
+        async with serving(gate) as queue:
+            with pytest.raises(EngineOutOfMemory) as refusal:
+                await ask(queue, "large")
+        assert refusal.value.status == 503
 
     async def test_the_queue_lives_on_after_a_failure(self) -> None:
         """A failed call is the end of that call only."""
@@ -304,7 +376,7 @@ class TestClosing:
     async def test_a_worker_that_dies_of_a_bug_fails_its_waiters(self) -> None:
         """Whatever ends the loop, all waiters are told and the queue says that it is broken."""
 
-        class Broken:
+        class Broken(Watcher):
             def batch_finished(self, *_: object) -> None:
                 raise ZeroDivisionError
 

@@ -58,7 +58,7 @@ def test_transcript_comes_back_in_the_format_asked_for(recording: Path) -> None:
         )
     assert '"language":"en"' in answer
     assert service.heard[0] == (recording.read_bytes(), TranscriptionOptions())
-    assert service.heard[1][1] == TranscriptionOptions("translate", "fr", "Noms", 0.5)
+    assert service.heard[1][1] == TranscriptionOptions(task="translate", language="fr", prompt="Noms", temperature=0.5)
 
 
 def test_upload_is_told_as_it_goes(recording: Path) -> None:

@@ -98,7 +98,7 @@ def test_series_are_there_before_the_first_request() -> None:
     """Counters of closed label sets begin at 0, so that a rate is right from the first event on."""
     value = Metrics("1").registry.get_sample_value
     assert value("asr_requests_total", {"endpoint": "transcribe", "outcome": "shed"}) == 0
-    assert value("asr_fallbacks_total", {"reason": "avg_logprob"}) == 0
+    assert value("asr_fallbacks_total", {"temperature": "0.2", "reason": "avg_logprob"}) == 0
 
 
 def test_audio_classes() -> None:

@@ -10,7 +10,7 @@ from asr_api.engine.protocol import DecodingResult
 from asr_api.segmenting import SegmentRules, segments_of
 from asr_api.transcription import SAMPLE_RATE, AudioChunk, Word
 
-RULES = SegmentRules(max_seconds=7, max_characters=40, pause=1)
+RULES = SegmentRules(max_seconds=7, max_line_width=20, pause=1)
 
 
 def chunk(offset: float = 0, seconds: float = 30) -> AudioChunk:
@@ -60,6 +60,12 @@ def test_without_word_times_the_chunk_is_one_segment() -> None:
     assert (segment.start, segment.end, segment.text, segment.tokens) == (3, 13, " one. two.", (1, 2))
 
 
+def test_a_long_sentence_is_cut_at_a_clause() -> None:
+    """Where a sentence does not fit, its parts end at a comma rather than at the last word that fits."""
+    said = words("one two three four five, six seven eight nine ten")
+    assert texts(*said) == [" one two three four five,", " six seven eight nine ten"]
+
+
 @given(
     st.lists(
         st.tuples(st.text("ab.? ", min_size=1, max_size=12), st.floats(0, 3), st.floats(0, 3)), min_size=1, max_size=60
@@ -78,4 +84,4 @@ def test_nothing_is_lost(drawn: list[tuple[str, float, float]]) -> None:
     assert all(before.end <= after.start for before, after in itertools.pairwise(segments))
     for segment in segments:
         assert len(segment.words) == 1 or segment.end - segment.start <= RULES.max_seconds + 0.01
-        assert len(segment.words) == 1 or len(segment.text) <= RULES.max_characters
+        assert len(segment.words) == 1 or len(segment.text.strip()) <= 2 * RULES.max_line_width

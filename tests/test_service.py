@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from asr_api.admission import Admission
 from asr_api.engine.protocol import Engine
 from asr_api.errors import AsrError, EngineFailure, ModelUnavailable, Overloaded
 from asr_api.metrics import BatchOutcome, Metrics
@@ -38,7 +39,9 @@ def service_of(
 ) -> Service:
     metrics = metrics or Metrics("test")
 
-    def transcriber(engine: Engine, queue: Submitter, executor: Executor, window: int) -> Transcriber:
+    def transcriber(
+        engine: Engine, queue: Submitter, admission: Admission, executor: Executor, window: int
+    ) -> Transcriber:
         return Transcriber(
             queue,
             FakeFrontEnd(chunks),
@@ -47,6 +50,7 @@ def service_of(
             languages=engine.info.languages,
             executor=executor,
             metrics=metrics,
+            admission=admission,
             beam_size=1,
             window=window,
             timeout=30,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from asr_api.admission import Admission, AdmissionLimits
 from asr_api.batching import Flow, Served
 from asr_api.engine.protocol import DecodingResult, DecodingTask
 from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, InvalidRequest
@@ -32,7 +33,12 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def build(pool: ThreadPoolExecutor, metrics: Metrics) -> Callable[..., Transcriber]:
+def admission() -> Admission:
+    return Admission(AdmissionLimits(max_requests=9, max_seconds=1000, timeout=60), lambda: None)
+
+
+@pytest.fixture
+def build(pool: ThreadPoolExecutor, metrics: Metrics, admission: Admission) -> Callable[..., Transcriber]:
     def transcriber(queue: Any, chunks: int = 3, **options: Any) -> Transcriber:
         defaults: dict[str, Any] = {"beam_size": 5, "window": 4, "timeout": 30}
         return Transcriber(
@@ -43,6 +49,7 @@ def build(pool: ThreadPoolExecutor, metrics: Metrics) -> Callable[..., Transcrib
             languages=("en", "de"),
             executor=pool,
             metrics=metrics,
+            admission=admission,
             **(defaults | options),
         )
 
@@ -119,7 +126,9 @@ async def test_a_repeating_result_is_decoded_again_hotter(build: Callable[..., T
     await run(build(queue))
     tried = [(number_of(task), task.options.temperature) for task in queue.asked]
     assert sorted(tried) == [(0, 0.0), (1, 0.0), (1, 0.2), (1, 0.4), (2, 0.0)]
-    assert metrics.registry.get_sample_value("asr_fallbacks_total", {"reason": "compression_ratio"}) == 2
+    for temperature in ("0.2", "0.4"):
+        labels = {"temperature": temperature, "reason": "compression_ratio"}
+        assert metrics.registry.get_sample_value("asr_fallbacks_total", labels) == 1
 
 
 async def test_the_likeliest_sane_attempt_wins_when_all_fail(build: Callable[..., Transcriber]) -> None:
@@ -172,6 +181,54 @@ async def test_progress_is_told_in_audio_seconds(build: Callable[..., Transcribe
         io.BytesIO(), TranscriptionOptions(), Trace("id"), lambda done, total: told.append((done, total))
     )
     assert told == [(10, 30), (20, 30), (30, 30)]
+
+
+async def test_hotwords_stand_before_the_prompt(build: Callable[..., Transcriber]) -> None:
+    """Both are previous text to the decoder."""
+    queue = FakeQueue(words_of_chunk)
+    await run(build(queue), prompt="a prompt", hotwords="Digium")
+    assert {task.prompt for task in queue.asked} == {(0, 1, 2)}
+
+
+async def test_a_chunk_with_little_speech_may_write_few_tokens(build: Callable[..., Transcriber]) -> None:
+    """A repetition without end is cut off early: 9 s of speech may take 96 tokens."""
+    queue = FakeQueue(words_of_chunk)
+    await run(build(queue))
+    assert {task.options.max_tokens for task in queue.asked} == {96}
+
+
+async def test_text_that_is_cut_off_is_decoded_again_whole(build: Callable[..., Transcriber], metrics: Metrics) -> None:
+    """Where a language needs more tokens than expected, nothing is lost: the chunk gets all that there are."""
+
+    def answer(task: DecodingTask) -> DecodingResult:
+        return result(" whole" if task.options.max_tokens == 224 else " cut", tokens=tuple(range(95)))
+
+    queue = FakeQueue(answer)
+    assert (await run(build(queue, chunks=1))).text == "whole"
+    assert [(task.options.temperature, task.options.max_tokens) for task in queue.asked] == [(0.0, 96), (0.0, 224)]
+    assert metrics.registry.get_sample_value("asr_fallbacks_total", {"temperature": "0.0", "reason": "length"}) == 1
+
+
+async def test_segments_are_as_long_as_was_asked(build: Callable[..., Transcriber]) -> None:
+    """`max_segment_seconds` and `max_line_width` are the request's own."""
+    said = tuple(Word(f" word{n}", n, n + 0.9, 1, (n,)) for n in range(8))
+    queue = FakeQueue(lambda _: result("".join(word.word for word in said), words=said))
+    whole = await run(build(queue, chunks=1), timestamps=True, max_segment_seconds=10)
+    halves = await run(build(queue, chunks=1), timestamps=True, max_segment_seconds=4)
+    narrow = await run(build(queue, chunks=1), timestamps=True, max_segment_seconds=10, max_line_width=6)
+    assert [len(answer.segments) for answer in (whole, halves, narrow)] == [1, 2, 4]
+
+
+async def test_audio_is_booked_while_it_waits(build: Callable[..., Transcriber], admission: Admission) -> None:
+    """The service's load is what is still to be decoded, and nothing of a request that has ended."""
+    queue = HeldQueue()
+    task = asyncio.create_task(run(build(queue, chunks=3), language="en"))
+    while queue.waiting < 3:
+        await asyncio.sleep(0)
+    assert admission.seconds == 30
+    queue.open.set()
+    await task
+    assert admission.seconds == 0
 
 
 class HeldQueue:

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from asr_api import __version__
+from asr_api.admission import Admission
 from asr_api.audio.decoding import AudioLimits
 from asr_api.audio.features import LogMel
 from asr_api.audio.frontend import AudioFrontEnd
@@ -59,6 +60,7 @@ def load(settings: Settings, front_end: AudioFrontEnd, on_progress: OnProgress |
         compute_type=settings.compute_type,
         num_workers=settings.num_workers,
         cpu_threads=settings.cpu_threads,
+        max_encode_batch=settings.max_encode_batch,
     )
     sample = sample_for(settings.model)
     with open(sample.path, "rb") as recording:
@@ -77,6 +79,7 @@ def build_transcriber(
     metrics: Metrics,
     engine: Engine,
     queue: Submitter,
+    admission: Admission,
     executor: Executor,
     window: int,
 ) -> Transcriber:
@@ -88,6 +91,7 @@ def build_transcriber(
         languages=engine.info.languages,
         executor=executor,
         metrics=metrics,
+        admission=admission,
         beam_size=settings.beam_size,
         window=window,
         timeout=settings.request_timeout,

@@ -8,18 +8,29 @@ and a `cost`, in seconds of audio here.
 
 import asyncio
 import logging
-from bisect import insort
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, Overloaded
-from asr_api.metrics import BatchOutcome
+from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, EngineOutOfMemory, Overloaded
+from asr_api.metrics import BatchOutcome, RetryReason
+from asr_api.scheduling import Entry, Flow, Schedule
+
+__all__ = ["BatchingQueue", "Flow", "Served"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
+
+RECOVERY = 32
+"""Full batches without a fault after which the limit of a batch grows by one again."""
+
+MEMORY = 0.95
+"""How much of the measured throughput is kept at each call: about the last 20 count."""
+
+CLOCK_RESOLUTION = 1e-6
+"""Seconds. Less than this, added to a loop's time, may leave it as it was: a wait for it would never end."""
 
 Decode = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
 
@@ -28,17 +39,7 @@ class BatchObserver(Protocol):
     """Who wants to know of each engine call."""
 
     def batch_finished(self, size: int, seconds: float, outcome: BatchOutcome) -> None: ...
-
-
-@dataclass(slots=True)
-class Flow:
-    """The entries of one request, which share the engine fairly with other requests.
-
-    `finish` is the virtual time, in cost, at which the flow's last entry would end (start-time
-    fair queueing: Goyal, Vin and Cheng, 1996).
-    """
-
-    finish: float = 0.0
+    def batch_retried(self, reason: RetryReason) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,77 +52,50 @@ class Served(Generic[Result]):
     batch_size: int
 
 
-@dataclass(slots=True, eq=False)
-class Entry(Generic[Item, Result]):
-    """One item on its way: `start` is its virtual start time, `enqueued` the loop's time."""
+Waiter: TypeAlias = Entry[Item, Served[Result]]
+"""An entry whose future ends with the result and how it was served."""
 
-    item: Item
-    key: Hashable
-    cost: float
-    start: float
-    enqueued: float
-    future: asyncio.Future[Served[Result]]
-    queued: bool = True
+
+class WrongCount(EngineFailure):
+    """The engine gave another number of answers than it had items."""
 
 
 @dataclass(slots=True)
-class Schedule(Generic[Item, Result]):
-    """Which entries go next: pure decisions, no clock and no await.
+class BatchLimit:
+    """The live bound of a batch: halved when the engine runs out of memory, one more after `RECOVERY` full batches."""
 
-    Entries of one key leave in the order of their virtual start; across keys the head with the
-    least virtual start goes first. So requests alternate, and no key starves.
-    """
+    most: int
+    now: int = 0
+    passed: int = 0
 
-    depth: int = 0
-    cost: float = 0.0
-    _virtual: float = 0.0
-    _arrivals: int = 0
-    _lines: dict[Hashable, list[tuple[float, int, Entry[Item, Result]]]] = field(default_factory=dict)
+    def __post_init__(self) -> None:
+        self.now = self.most
 
-    def stamp(self, flow: Flow, cost: float) -> float:
-        """The virtual start of the flow's next entry, which costs `cost`."""
-        start = max(self._virtual, flow.finish)
-        flow.finish = start + cost
-        return start
+    def shrink(self, size: int) -> None:
+        self.now, self.passed = max(1, size // 2), 0
 
-    def add(self, entry: Entry[Item, Result]) -> None:
-        self._arrivals += 1
-        insort(self._lines.setdefault(entry.key, []), (entry.start, self._arrivals, entry))
-        self.depth += 1
-        self.cost += entry.cost
+    def grow(self, size: int) -> None:
+        if self.now == self.most or size < self.now:
+            return
+        self.passed += 1
+        if self.passed == RECOVERY:
+            self.now, self.passed = self.now + 1, 0
 
-    def take(self, size: int) -> list[Entry[Item, Result]]:
-        """Remove and return at most `size` entries of one key; empty when nothing waits."""
-        if not self._lines:
-            return []
-        key, line = min(self._lines.items(), key=lambda item: item[1][0][:2])
-        self._virtual = max(self._virtual, line[0][0])
-        batch = [entry for _, _, entry in line[:size]]
-        for entry in batch:
-            self._count_out(entry)
-        self._keep(key, line[size:])
-        return batch
 
-    def withdraw(self, entry: Entry[Item, Result]) -> None:
-        """Remove an entry whose caller has left."""
-        if entry.queued:
-            self._count_out(entry)
-            self._keep(entry.key, [place for place in self._lines[entry.key] if place[2] is not entry])
+@dataclass(slots=True)
+class Throughput:
+    """Cost served a second by one busy worker, recent calls counting most; None before the first."""
 
-    def waiting(self) -> list[Entry[Item, Result]]:
-        """The entries that wait, in no order."""
-        return [entry for line in self._lines.values() for _, _, entry in line]
+    served: float = 0.0
+    busy: float = 0.0
 
-    def _count_out(self, entry: Entry[Item, Result]) -> None:
-        entry.queued = False
-        self.depth -= 1
-        self.cost = self.cost - entry.cost if self.depth else 0.0
+    def add(self, cost: float, seconds: float) -> None:
+        self.served = MEMORY * self.served + cost
+        self.busy = MEMORY * self.busy + seconds
 
-    def _keep(self, key: Hashable, line: list[tuple[float, int, Entry[Item, Result]]]) -> None:
-        if line:
-            self._lines[key] = line
-        else:
-            del self._lines[key]
+    @property
+    def rate(self) -> float | None:
+        return self.served / self.busy if self.busy else None
 
 
 class BatchingQueue(Generic[Item, Result]):
@@ -144,11 +118,13 @@ class BatchingQueue(Generic[Item, Result]):
     ) -> None:
         self._decode = decode
         self._key = key
-        self._max_batch_size = max_batch_size
+        self._limit = BatchLimit(max_batch_size)
         self._max_queue_size = max_queue_size
         self._max_queue_delay = max_queue_delay
         self._observer = observer
-        self._schedule: Schedule[Item, Result] = Schedule()
+        self._schedule: Schedule[Item, Served[Result]] = Schedule()
+        self._throughput = Throughput()
+        self._workers = 0
         self._arrived = asyncio.Event()
         self._closing = False
         self._broken = False
@@ -171,6 +147,17 @@ class BatchingQueue(Generic[Item, Result]):
         oldest = min((entry.enqueued for entry in self._schedule.waiting()), default=None)
         return 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest
 
+    @property
+    def batch_limit(self) -> int:
+        """Entries that the next batch may have, which is less than `max_batch_size` after memory ran out."""
+        return self._limit.now
+
+    @property
+    def rate(self) -> float | None:
+        """Cost that all workers serve a second when they are busy; None before the first call has ended."""
+        rate = self._throughput.rate
+        return None if rate is None else rate * max(1, self._workers)
+
     async def submit(self, item: Item, *, flow: Flow, cost: float, deadline: float) -> Served[Result]:
         """Wait for the item's result until `deadline`, in the loop's time.
 
@@ -186,44 +173,46 @@ class BatchingQueue(Generic[Item, Result]):
         finally:
             self._leave(entry)
 
-    def _enqueue(self, item: Item, flow: Flow, cost: float) -> Entry[Item, Result]:
+    def _enqueue(self, item: Item, flow: Flow, cost: float) -> Waiter[Item, Result]:
         if self._closing:
             raise Overloaded("the service is shutting down", code="draining")
         if self._schedule.depth >= self._max_queue_size:
             raise Overloaded(f"the queue is full: {self._schedule.depth} chunks wait")
         loop = asyncio.get_running_loop()
-        start = self._schedule.stamp(flow, cost)
-        entry: Entry[Item, Result] = Entry(item, self._key(item), cost, start, loop.time(), loop.create_future())
+        entry: Entry[Item, Served[Result]] = Entry(item, self._key(item), cost, flow, loop.time(), loop.create_future())
         self._schedule.add(entry)
         self._arrived.set()
         return entry
 
-    def _leave(self, entry: Entry[Item, Result]) -> None:
+    def _leave(self, entry: Waiter[Item, Result]) -> None:
         self._schedule.withdraw(entry)
         if entry.future.done() and not entry.future.cancelled():
             entry.future.exception()  # marks it as seen, where the caller was cancelled in the same loop turn
 
     async def run(self) -> None:
         """Serve batches until `close` and the queue is empty; whatever ends it, nobody is left waiting."""
+        self._workers += 1
         try:
             while batch := await self._next_batch():
                 await self._serve(batch)
         except BaseException:
             self._broken = self._closing = True
-            self._fail(self._schedule.waiting())
+            self._fail(list(self._schedule.waiting()))
             raise
+        finally:
+            self._workers -= 1
 
     def close(self) -> None:
         """Take no more items; workers end when those that wait are served."""
         self._closing = True
         self._arrived.set()
 
-    async def _next_batch(self) -> list[Entry[Item, Result]]:
+    async def _next_batch(self) -> list[Waiter[Item, Result]]:
         """The next batch, or an empty list when the queue is closed and empty."""
         while True:
             self._arrived.clear()
             delay = self._patience()
-            if delay <= 0 and (batch := self._schedule.take(self._max_batch_size)):
+            if delay <= 0 and (batch := self._schedule.take(self._limit.now)):
                 return batch
             if self._closing and not self._schedule.depth:
                 self._arrived.set()
@@ -231,10 +220,11 @@ class BatchingQueue(Generic[Item, Result]):
             await self._arrival(delay if self._schedule.depth else None)
 
     def _patience(self) -> float:
-        """Seconds the free worker may still wait for company."""
-        if not self._max_queue_delay or self._closing or self._schedule.depth >= self._max_batch_size:
+        """Seconds the free worker may still wait for company; what a clock cannot tell from none is none."""
+        if not self._max_queue_delay or self._closing or not 0 < self._schedule.depth < self._limit.now:
             return 0.0
-        return self._max_queue_delay - self.oldest_wait if self._schedule.depth else 0.0
+        left = self._max_queue_delay - self.oldest_wait
+        return left if left > CLOCK_RESOLUTION else 0.0
 
     async def _arrival(self, limit: float | None) -> None:
         try:
@@ -243,48 +233,64 @@ class BatchingQueue(Generic[Item, Result]):
         except TimeoutError:
             return
 
-    async def _serve(self, batch: list[Entry[Item, Result]]) -> None:
+    async def _serve(self, batch: list[Waiter[Item, Result]]) -> None:
         try:
             await self._decode_batch(batch)
         finally:
             self._fail(batch)
 
-    async def _decode_batch(self, batch: list[Entry[Item, Result]]) -> None:
-        """One engine call; where it fails as a whole, its halves, until the guilty entry stands alone."""
+    async def _decode_batch(self, batch: list[Waiter[Item, Result]]) -> None:
+        """One engine call; where it fails as a whole, parts of it, until the guilty entry stands alone."""
         batch = [entry for entry in batch if not entry.future.done()]
         if not batch:
             return
         began = asyncio.get_running_loop().time()
-        try:
-            answers = await self._call(batch)
-        except Exception as error:
-            self._observe(batch, began, "error")
-            await self._split(batch, error, began)
-        else:
-            self._observe(batch, began, "ok")
-            for entry, answer in zip(batch, answers, strict=True):
-                self._settle(entry, answer, began, len(batch))
+        answers = await self._call(batch)
+        if isinstance(answers, Exception):
+            await self._recover(batch, answers, began)
+            return
+        self._limit.grow(len(batch))
+        self._throughput.add(sum(entry.cost for entry in batch), asyncio.get_running_loop().time() - began)
+        self._observe(batch, began, "ok")
+        for entry, answer in zip(batch, answers, strict=True):
+            self._settle(entry, answer, began, len(batch))
 
-    async def _call(self, batch: list[Entry[Item, Result]]) -> Sequence[Result | Exception]:
-        answers = await self._decode([entry.item for entry in batch])
+    async def _call(self, batch: list[Waiter[Item, Result]]) -> Sequence[Result | Exception] | Exception:
+        """The engine's answers, or why there are none: returned, so that what follows is not part of its handling."""
+        try:
+            answers = await self._decode([entry.item for entry in batch])
+        except Exception as error:
+            return error
         if len(answers) != len(batch):
-            raise EngineFailure(f"the engine gave {len(answers)} answers for {len(batch)} chunks")
+            return WrongCount(f"the engine gave {len(answers)} answers for {len(batch)} chunks")
         return answers
 
-    async def _split(self, batch: list[Entry[Item, Result]], error: Exception, began: float) -> None:
+    async def _recover(self, batch: list[Waiter[Item, Result]], error: Exception, began: float) -> None:
+        """Try the entries of a failed call again: one by one after a wrong count, else in halves."""
+        out_of_memory = isinstance(error, EngineOutOfMemory)
+        self._observe(batch, began, "oom" if out_of_memory else "error")
+        if out_of_memory:
+            self._limit.shrink(len(batch))
         if len(batch) == 1:
             logger.error("the engine failed on a chunk", exc_info=error)
             self._settle(batch[0], error, began, 1)
             return
-        middle = len(batch) // 2
-        await self._decode_batch(batch[:middle])
-        await self._decode_batch(batch[middle:])
+        self._retried("oom" if out_of_memory else "mismatch" if isinstance(error, WrongCount) else "poison")
+        size = 1 if isinstance(error, WrongCount) else (len(batch) + 1) // 2
+        while batch:
+            size = min(size, self._limit.now)
+            part, batch = batch[:size], batch[size:]
+            await self._decode_batch(part)
 
-    def _observe(self, batch: list[Entry[Item, Result]], began: float, outcome: BatchOutcome) -> None:
+    def _retried(self, reason: RetryReason) -> None:
+        if self._observer is not None:
+            self._observer.batch_retried(reason)
+
+    def _observe(self, batch: list[Waiter[Item, Result]], began: float, outcome: BatchOutcome) -> None:
         if self._observer is not None:
             self._observer.batch_finished(len(batch), asyncio.get_running_loop().time() - began, outcome)
 
-    def _settle(self, entry: Entry[Item, Result], answer: Result | Exception, began: float, batch_size: int) -> None:
+    def _settle(self, entry: Waiter[Item, Result], answer: Result | Exception, began: float, batch_size: int) -> None:
         """End the entry with its answer; a caller that has left is passed over."""
         if entry.future.done():
             return
@@ -294,7 +300,7 @@ class BatchingQueue(Generic[Item, Result]):
         ran = asyncio.get_running_loop().time() - began
         entry.future.set_result(Served(answer, began - entry.enqueued, ran, batch_size))
 
-    def _fail(self, entries: Sequence[Entry[Item, Result]]) -> None:
+    def _fail(self, entries: Iterable[Waiter[Item, Result]]) -> None:
         for entry in entries:
             if not entry.future.done():
                 entry.future.set_exception(Overloaded("the service is shutting down", code="draining"))

@@ -78,6 +78,12 @@ class Overloaded(AsrError):
     status, default_code, outcome = 503, "queue_full", "shed"
 
 
+class TooManyRequests(Overloaded):
+    """No room, said with the status that some clients and proxies expect."""
+
+    status, type = 429, "rate_limit_error"
+
+
 class DeadlineExceeded(AsrError):
     """The request could not be answered within `request_timeout`."""
 
@@ -88,6 +94,12 @@ class EngineFailure(AsrError):
     """The engine failed on this request's audio."""
 
     status, default_code, outcome = 500, "engine_error", "engine_error"
+
+
+class EngineOutOfMemory(EngineFailure):
+    """The engine has no memory left even for this chunk alone; it may have when others are done."""
+
+    status, default_code = 503, "engine_out_of_memory"
 
 
 class StartupError(AsrError):

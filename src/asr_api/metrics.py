@@ -11,8 +11,9 @@ from prometheus_client.process_collector import ProcessCollector
 Endpoint = Literal["transcribe", "transcriptions"]
 Outcome = Literal["ok", "client_error", "shed", "deadline", "cancelled", "engine_error", "internal_error"]
 Stage = Literal["upload", "decode", "queue", "inference", "render"]
-BatchOutcome = Literal["ok", "error"]
-Reason = Literal["compression_ratio", "avg_logprob"]
+BatchOutcome = Literal["ok", "oom", "error"]
+RetryReason = Literal["oom", "poison", "mismatch"]
+Reason = Literal["compression_ratio", "avg_logprob", "length"]
 
 ENDPOINTS: tuple[Endpoint, ...] = ("transcribe", "transcriptions")
 OUTCOMES: tuple[Outcome, ...] = (
@@ -25,7 +26,9 @@ OUTCOMES: tuple[Outcome, ...] = (
     "internal_error",
 )
 STAGES: tuple[Stage, ...] = ("upload", "decode", "queue", "inference", "render")
-REASONS: tuple[Reason, ...] = ("compression_ratio", "avg_logprob")
+REASONS: tuple[Reason, ...] = ("compression_ratio", "avg_logprob", "length")
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""The ladder that a request with temperature 0 climbs chunk by chunk (openai/whisper, transcribe.py)."""
 AUDIO_CLASSES = ("short", "medium", "long")
 
 LATENCY = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 60, 120, 300, 600)
@@ -40,9 +43,16 @@ class Queue(Protocol):
     @property
     def depth(self) -> int: ...
     @property
-    def cost(self) -> float: ...
-    @property
     def oldest_wait(self) -> float: ...
+    @property
+    def batch_limit(self) -> int: ...
+
+
+class Load(Protocol):
+    """What the service has taken on, told at scrape time."""
+
+    @property
+    def seconds(self) -> float: ...
 
 
 def audio_class(seconds: float) -> str:
@@ -106,7 +116,10 @@ class Metrics:
         self.ready = Gauge("asr_ready", "1 while the service takes requests", registry=registry)
         self.queue_chunks = Gauge("asr_queue_chunks", "Chunks that wait for the engine", registry=registry)
         self.queue_audio_seconds = Gauge(
-            "asr_queue_audio_seconds", "Seconds of audio that wait for the engine", registry=registry
+            "asr_queue_audio_seconds", "Seconds of audio that wait for the engine or are in it", registry=registry
+        )
+        self.queue_capacity = Gauge(
+            "asr_queue_capacity_audio_seconds", "Seconds of audio above which requests are refused", registry=registry
         )
         self.queue_oldest_wait = Gauge(
             "asr_queue_oldest_wait_seconds", "Seconds the oldest chunk has waited, 0 when none does", registry=registry
@@ -116,6 +129,12 @@ class Metrics:
             "asr_batch_duration_seconds", "Seconds an engine call took", buckets=STAGE, registry=registry
         )
         self.batches_total = Counter("asr_batches_total", "Engine calls", ["outcome"], registry=registry)
+        self.batch_retries_total = Counter(
+            "asr_batch_retries_total", "Engine calls tried again in parts", ["reason"], registry=registry
+        )
+        self.batch_limit = Gauge(
+            "asr_batch_limit", "Chunks that the next engine call may have; lower after VRAM ran out", registry=registry
+        )
         self.engine_busy = Counter(
             "asr_engine_busy_seconds_total", "Seconds that engine workers were busy, all together", registry=registry
         )
@@ -124,12 +143,18 @@ class Metrics:
         )
         self.generated_tokens = Counter("asr_generated_tokens_total", "Tokens the engine wrote", registry=registry)
         self.fallbacks_total = Counter(
-            "asr_fallbacks_total", "Chunks decoded again at a higher temperature", ["reason"], registry=registry
+            "asr_fallbacks_total",
+            "Chunks decoded again, by the temperature of the new attempt and what was wrong with the last",
+            ["temperature", "reason"],
+            registry=registry,
         )
-        for outcome in ("ok", "error"):
+        for outcome in ("ok", "oom", "error"):
             self.batches_total.labels(outcome)
+        for retry in ("oom", "poison", "mismatch"):
+            self.batch_retries_total.labels(retry)
         for reason in REASONS:
-            self.fallbacks_total.labels(reason)
+            for temperature in TEMPERATURES:
+                self.fallbacks_total.labels(f"{temperature:.1f}", reason)
 
     def _gpus(self) -> None:
         registry = self.registry
@@ -143,11 +168,12 @@ class Metrics:
             "asr_gpu_utilization_ratio", "Share of time in which a kernel ran, 0 to 1", ["gpu"], registry=registry
         )
 
-    def watch_queue(self, queue: Queue) -> None:
-        """Read the queue's gauges from the queue itself, at each scrape."""
+    def watch_queue(self, queue: Queue, load: Load) -> None:
+        """Read the gauges from the queue and the load themselves, at each scrape."""
         gauges: list[tuple[Gauge, Callable[[], float]]] = [
             (self.queue_chunks, lambda: queue.depth),
-            (self.queue_audio_seconds, lambda: queue.cost),
+            (self.batch_limit, lambda: queue.batch_limit),
+            (self.queue_audio_seconds, lambda: load.seconds),
             (self.queue_oldest_wait, lambda: queue.oldest_wait),
         ]
         for gauge, read in gauges:
@@ -158,6 +184,13 @@ class Metrics:
         self.batch_size.observe(size)
         self.batch_duration.observe(seconds)
         self.engine_busy.inc(seconds)
+
+    def batch_retried(self, reason: RetryReason) -> None:
+        self.batch_retries_total.labels(reason).inc()
+
+    def fell_back(self, temperature: float, reason: Reason) -> None:
+        """Count a chunk that is decoded again at one of `TEMPERATURES`."""
+        self.fallbacks_total.labels(f"{temperature:.1f}", reason).inc()
 
     def request_finished(
         self, endpoint: Endpoint, outcome: Outcome, seconds: float, audio_seconds: float | None

@@ -11,17 +11,31 @@ ABBREVIATION_LENGTH = 2
 """A word of so few letters before a full stop (`Dr.`, `W.`) does not end a sentence."""
 
 
+CLAUSE_END = tuple(",;:，；：、،—–")
+
+LINES = 2
+"""Lines of a subtitle."""
+
+CLAUSE_WORTH = 0.6
+BALANCE_WORTH = 1.0
+"""What the end of a clause, and halves of equal length, weigh against a second of pause when a sentence is cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentRules:
-    """When a segment ends: after a sentence, before a pause of `pause` s, at `max_seconds` or `max_characters`.
+    """When a segment ends: after a sentence, before a pause of `pause` s, at `max_seconds`, or two full lines.
 
     Seven seconds and two lines of 42 characters are the usual limits of subtitles
     (BBC and Netflix timed-text guidelines).
     """
 
     max_seconds: float = 7.0
-    max_characters: int = 84
+    max_line_width: int = 42
     pause: float = 1.0
+
+    def fits(self, words: Sequence[Word]) -> bool:
+        length = len("".join(word.word for word in words).strip())
+        return words[-1].end - words[0].start <= self.max_seconds and length <= LINES * self.max_line_width
 
 
 def segments_of(chunk: AudioChunk, result: DecodingResult, rules: SegmentRules) -> list[Segment]:
@@ -33,24 +47,31 @@ def segments_of(chunk: AudioChunk, result: DecodingResult, rules: SegmentRules) 
 
 
 def _groups(words: Sequence[Word], rules: SegmentRules) -> Iterator[tuple[Word, ...]]:
-    group: list[Word] = []
+    sentence: list[Word] = []
     for word in words:
-        if group and _breaks(group, word, rules):
-            yield tuple(group)
-            group = []
-        group.append(word)
-    if group:
-        yield tuple(group)
+        if sentence and (_ends_sentence(sentence[-1].word) or word.start - sentence[-1].end >= rules.pause):
+            yield from _fitted(tuple(sentence), rules)
+            sentence = []
+        sentence.append(word)
+    if sentence:
+        yield from _fitted(tuple(sentence), rules)
 
 
-def _breaks(group: Sequence[Word], following: Word, rules: SegmentRules) -> bool:
-    first, last = group[0], group[-1]
-    return (
-        _ends_sentence(last.word)
-        or following.start - last.end >= rules.pause
-        or following.end - first.start > rules.max_seconds
-        or sum(len(word.word) for word in group) + len(following.word) > rules.max_characters
-    )
+def _fitted(words: tuple[Word, ...], rules: SegmentRules) -> Iterator[tuple[Word, ...]]:
+    """The words whole, or cut at the best places until every part fits; a word alone is never cut."""
+    if len(words) == 1 or rules.fits(words):
+        yield words
+        return
+    cut = max(range(1, len(words)), key=lambda n: _worth(words, n))
+    yield from _fitted(words[:cut], rules)
+    yield from _fitted(words[cut:], rules)
+
+
+def _worth(words: Sequence[Word], cut: int) -> float:
+    """How good a place is to cut: a pause, the end of a clause, near the middle."""
+    pause = words[cut].start - words[cut - 1].end
+    clause = CLAUSE_WORTH if words[cut - 1].word.strip().endswith(CLAUSE_END) else 0.0
+    return pause + clause - BALANCE_WORTH * abs(2 * cut / len(words) - 1)
 
 
 def _ends_sentence(word: str) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, TypeVar
 
+from asr_api.admission import Admission, AdmissionLimits, refusal_of
 from asr_api.batching import BatchingQueue
 from asr_api.engine.protocol import DecodingResult, DecodingTask, Engine, EngineInfo
 from asr_api.errors import AsrError, EngineFailure, Overloaded
@@ -42,7 +43,7 @@ class Parts:
     """How a service gets its parts: `load` blocks until the engine is ready, `transcriber` ties all together."""
 
     load: Callable[[], Loaded]
-    transcriber: Callable[[Engine, Submitter, Executor, int], Transcriber]
+    transcriber: Callable[[Engine, Submitter, Admission, Executor, int], Transcriber]
 
 
 class Service:
@@ -67,7 +68,13 @@ class Service:
         self._parts = parts
         self._on_ready = on_ready
         self._on_failed = on_failed
-        self._running = 0
+        self._admission = Admission(
+            AdmissionLimits(
+                settings.max_concurrent_requests, settings.max_queue_audio_seconds, settings.request_timeout
+            ),
+            lambda: self._queue.rate if self._queue else None,
+            refusal=refusal_of(settings.overload_status),
+        )
         self._engine: Engine | None = None
         self._queue: Queue | None = None
         self._transcriber: Transcriber | None = None
@@ -115,11 +122,12 @@ class Service:
             max_queue_delay=self.settings.max_queue_delay,
             observer=self.metrics,
         )
-        self._transcriber = self._parts.transcriber(engine, self._queue, self._audio_pool, window)
+        self._transcriber = self._parts.transcriber(engine, self._queue, self._admission, self._audio_pool, window)
         self._workers = [asyncio.create_task(self._queue.run(), name=f"worker-{n}") for n in range(info.num_workers)]
         for worker in self._workers:
             worker.add_done_callback(self._worker_ended)
-        self.metrics.watch_queue(self._queue)
+        self.metrics.watch_queue(self._queue, self._admission)
+        self.metrics.queue_capacity.set(self.settings.max_queue_audio_seconds)
         self.metrics.model_info.info({"model": info.model, "device": info.device, "compute_type": info.compute_type})
 
     async def _decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
@@ -144,16 +152,12 @@ class Service:
     def admitted(self) -> Iterator[None]:
         """A place for one request, taken before its body is read and given back at its end.
 
-        Raises Overloaded (`engine_loading`, `draining`, `engine_failed`, `queue_full`) where there is none.
+        Raises Overloaded (`engine_loading`, `draining`, `engine_failed`, `queue_full`,
+        `deadline_unreachable`), or TooManyRequests, where there is none.
         """
         self._check_state()
-        if self._running >= self.settings.max_concurrent_requests:
-            raise Overloaded(f"{self._running} requests are in progress, which is the limit", retry_after=RETRY_AFTER)
-        self._running += 1
-        try:
+        with self._admission.place():
             yield
-        finally:
-            self._running -= 1
 
     def _check_state(self) -> None:
         if self.state == "loading":
@@ -164,15 +168,22 @@ class Service:
             raise Overloaded("the engine has failed and the service restarts", code="engine_failed", retry_after=30)
 
     async def transcribe(
-        self, upload: BinaryIO, options: TranscriptionOptions, trace: Trace, on_progress: Progress | None = None
+        self,
+        upload: BinaryIO,
+        options: TranscriptionOptions,
+        trace: Trace,
+        on_progress: Progress | None = None,
+        tenant: str = "",
     ) -> Transcription:
         """Transcribe one file; `on_progress` hears (seconds done, seconds in all) after each chunk.
+
+        Requests of one tenant (an API key, from a closed set) share that tenant's part of the engine.
 
         Raises InvalidAudio, InvalidRequest (an unknown language), DeadlineExceeded, EngineFailure or Overloaded.
         """
         if self._transcriber is None:
             raise Overloaded("the model is being loaded", code="engine_loading", retry_after=RETRY_AFTER)
-        return await self._transcriber.transcribe(upload, options, trace, on_progress)
+        return await self._transcriber.transcribe(upload, options, trace, on_progress, tenant)
 
     async def close(self) -> None:
         """Finish what was accepted within `drain_timeout`, fail the rest, and let go of the engine."""

@@ -19,6 +19,11 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _number(value: object) -> object:
+    """`429` as the environment gives a number."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 class InvalidSettings(StartupError):
     """A setting has a wrong value, or an `ASR_*` variable is none of ours."""
 
@@ -46,6 +51,13 @@ class Settings(BaseSettings):
         0.0, ge=0, le=10, description="seconds the oldest chunk may wait for company while a worker is free"
     )
     max_concurrent_requests: int = Field(256, ge=1, description="requests in progress; more are refused with 503")
+    max_queue_audio_seconds: float = Field(
+        36_000.0, gt=0, description="seconds of audio that wait or are decoded; more are refused"
+    )
+    overload_status: Annotated[Literal[503, 429], BeforeValidator(_number)] = Field(
+        503, description="HTTP status of a refusal for want of room: 503 or 429"
+    )
+    max_encode_batch: int = Field(8, ge=1, le=64, description="most chunks that are encoded at a time")
     max_upload_bytes: int = Field(1 << 30, ge=1, description="largest request body, in bytes")
     max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="longest audio of one request, in seconds")
     request_timeout: float = Field(3600.0, gt=0, description="seconds from admission to answer, at most")

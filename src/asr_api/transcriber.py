@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO, Protocol, TypeVar
 
+from asr_api.admission import Admission
 from asr_api.batching import Flow, Served
-from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, Features
+from asr_api.engine.protocol import MAX_TOKENS, DecodingOptions, DecodingResult, DecodingTask, Features
 from asr_api.errors import DeadlineExceeded, InvalidRequest
-from asr_api.metrics import Metrics, Reason
+from asr_api.metrics import TEMPERATURES, Metrics, Reason
 from asr_api.segmenting import SegmentRules, segments_of
 from asr_api.trace import Trace
 from asr_api.transcription import SAMPLE_RATE, AudioChunk, Samples, Segment, Transcription, TranscriptionOptions
@@ -17,8 +19,13 @@ from asr_api.transcription import SAMPLE_RATE, AudioChunk, Samples, Segment, Tra
 Value = TypeVar("Value")
 Progress = Callable[[float, float], None]
 
-TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""The ladder that a request with temperature 0 climbs chunk by chunk (openai/whisper, transcribe.py)."""
+SHORT_TOKENS = 96
+"""The cap of a chunk with little speech: what `expected_tokens` of up to 10 s of it come to."""
+
+
+def expected_tokens(voiced: float) -> float:
+    """Tokens that so many seconds of speech may need at most, in languages that Whisper writes in words."""
+    return 16 + 8 * voiced
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,14 @@ class Thresholds:
     avg_logprob: float = -1.0
     no_speech_prob: float = 0.6
 
-    def failure(self, result: DecodingResult) -> Reason | None:
-        """Why the result should be decoded again at a higher temperature, None where it should not."""
+    def failure(self, result: DecodingResult, max_tokens: int = MAX_TOKENS) -> Reason | None:
+        """Why the result should be decoded again, None where it should not: for its length with more tokens,
+        else at a higher temperature.
+        """
         if result.compression_ratio > self.compression_ratio:
             return "compression_ratio"
+        if max_tokens < MAX_TOKENS and len(result.tokens) >= max_tokens - 1:
+            return "length"
         if result.avg_logprob < self.avg_logprob and not self.silent(result):
             return "avg_logprob"
         return None
@@ -78,10 +89,12 @@ class Job:
     trace: Trace
     duration: float
     on_progress: Progress | None
+    finished: Callable[[float], None]
     done: float = 0.0
 
     def advance(self, chunk: AudioChunk) -> None:
         self.done += chunk.duration
+        self.finished(chunk.duration)
         if self.on_progress is not None:
             self.on_progress(min(self.done, self.duration), self.duration)
 
@@ -103,11 +116,11 @@ class Transcriber:
         languages: Sequence[str],
         executor: Executor,
         metrics: Metrics,
+        admission: Admission,
         beam_size: int,
         window: int,
         timeout: float,
         thresholds: Thresholds | None = None,
-        rules: SegmentRules | None = None,
     ) -> None:
         self._queue = queue
         self._front_end = front_end
@@ -120,12 +133,17 @@ class Transcriber:
         self._window = window
         self._timeout = timeout
         self._thresholds = thresholds or Thresholds()
-        self._rules = rules or SegmentRules()
+        self._admission = admission
 
     async def transcribe(
-        self, upload: BinaryIO, options: TranscriptionOptions, trace: Trace, on_progress: Progress | None = None
+        self,
+        upload: BinaryIO,
+        options: TranscriptionOptions,
+        trace: Trace,
+        on_progress: Progress | None = None,
+        tenant: str = "",
     ) -> Transcription:
-        """Transcribe one file.
+        """Transcribe one file for a tenant, whose requests together have a fair share of the engine.
 
         Raises InvalidRequest (a language the model does not have), InvalidAudio, DeadlineExceeded,
         Overloaded or EngineFailure; the first failure withdraws the request's other chunks.
@@ -136,8 +154,18 @@ class Transcriber:
             async with asyncio.timeout_at(deadline):
                 with trace.stage("decode"):
                     chunks = await self._chunks(upload, trace)
-                job = await self._job(options, deadline, trace, on_progress)
-                heard = await self._listen(chunks, job)
+                with self._admission.hold(sum(chunk.duration for chunk in chunks)) as hold:
+                    job = Job(
+                        options,
+                        prompt=await self._prompt(options),
+                        deadline=deadline,
+                        flow=Flow(tenant),
+                        trace=trace,
+                        duration=trace.audio_seconds or 0.0,
+                        on_progress=on_progress,
+                        finished=partial(self._admission.release, hold),
+                    )
+                    heard = await self._listen(chunks, job)
         except TimeoutError as error:
             raise DeadlineExceeded(f"the request was not finished within {self._timeout:g} s") from error
         return self._stitch(heard, job)
@@ -156,11 +184,10 @@ class Transcriber:
         trace.audio_seconds = len(samples) / SAMPLE_RATE
         return await self._blocking(self._front_end.chunks, samples)
 
-    async def _job(
-        self, options: TranscriptionOptions, deadline: float, trace: Trace, on_progress: Progress | None
-    ) -> Job:
-        prompt = await self._blocking(self._tokenize, options.prompt) if options.prompt else ()
-        return Job(options, prompt, deadline, Flow(), trace, trace.audio_seconds or 0.0, on_progress)
+    async def _prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
+        """Hotwords and then the prompt, as faster-whisper has them; the end counts where there is too much."""
+        text = " ".join(part for part in (options.hotwords, options.prompt) if part)
+        return await self._blocking(self._tokenize, text) if text else ()
 
     async def _listen(self, chunks: Sequence[AudioChunk], job: Job) -> list[Heard]:
         """All chunks in order. The language is that of the first chunk in which something is said."""
@@ -180,28 +207,38 @@ class Transcriber:
     async def _hear(self, chunk: AudioChunk, language: str | None, job: Job) -> Heard:
         """Decode one chunk, climbing the ladder of temperatures where the thresholds say that it failed."""
         features = await self._blocking(self._features, chunk.samples)
-        ladder = TEMPERATURES if job.options.temperature == 0 else (job.options.temperature,)
+        ladder = list(TEMPERATURES if job.options.temperature == 0 else (job.options.temperature,))
+        max_tokens = SHORT_TOKENS if expected_tokens(chunk.voiced) <= SHORT_TOKENS else MAX_TOKENS
         attempts: list[DecodingResult] = []
-        for temperature in ladder:
-            attempts.append(await self._decode(chunk, features, language, temperature, job))
+        while ladder:
+            options = self._options(job, ladder[0], max_tokens)
+            attempts.append(await self._decode(chunk, features, language, options, job))
             language = attempts[0].language
-            reason = self._thresholds.failure(attempts[-1])
+            reason = self._thresholds.failure(attempts[-1], max_tokens)
             if reason is None:
                 break
-            if temperature != ladder[-1]:
-                self._metrics.fallbacks_total.labels(reason).inc()
+            if reason == "length":
+                max_tokens = MAX_TOKENS
+                attempts.pop()
+            else:
+                ladder.pop(0)
+            if ladder and job.options.temperature == 0:
+                self._metrics.fell_back(ladder[0], reason)
         job.advance(chunk)
         return self._judge(chunk, attempts)
 
-    async def _decode(
-        self, chunk: AudioChunk, features: Features, language: str | None, temperature: float, job: Job
-    ) -> DecodingResult:
-        options = DecodingOptions(
+    def _options(self, job: Job, temperature: float, max_tokens: int) -> DecodingOptions:
+        return DecodingOptions(
             beam_size=self._beam_size,
             temperature=temperature,
             prompt_length=len(job.prompt),
             timestamps=job.options.timestamps,
+            max_tokens=max_tokens,
         )
+
+    async def _decode(
+        self, chunk: AudioChunk, features: Features, language: str | None, options: DecodingOptions, job: Job
+    ) -> DecodingResult:
         task = DecodingTask(features, chunk.duration, language, job.options.task, job.prompt, options)
         served = await self._queue.submit(task, flow=job.flow, cost=chunk.duration, deadline=job.deadline)
         job.trace.longest("queue", served.waited)
@@ -222,7 +259,8 @@ class Transcriber:
 
     def _stitch(self, heard: Sequence[Heard], job: Job) -> Transcription:
         spoken = [(one.chunk, one.result, one) for one in heard if one.result is not None]
-        segments = [segment for chunk, result, _ in spoken for segment in segments_of(chunk, result, self._rules)]
+        rules = SegmentRules(job.options.max_segment_seconds, job.options.max_line_width)
+        segments = [segment for chunk, result, _ in spoken for segment in segments_of(chunk, result, rules)]
         first = spoken[0][2] if spoken else None
         return Transcription(
             text="".join(result.text for _, result, _ in spoken).strip(),

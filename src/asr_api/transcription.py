@@ -17,20 +17,25 @@ Samples = NDArray[np.float32]
 """Mono audio at `SAMPLE_RATE`, shape (n,), within -1..1."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptionOptions:
     """What one request asks for.
 
     `language` is a Whisper code (`en`) or None to detect it; `prompt` is text to take style and
-    names from; a `temperature` of 0 means greedy search, with the ladder of higher temperatures
-    where Whisper's thresholds say that it failed; `timestamps` asks for words and segments.
+    names from, `hotwords` are names alone; a `temperature` of 0 means the likeliest text, with the
+    ladder of higher temperatures where Whisper's thresholds say that it failed; `timestamps` asks
+    for words and segments, a segment being at most `max_segment_seconds` long and two lines of
+    `max_line_width` characters.
     """
 
     task: Task = "transcribe"
     language: str | None = None
     prompt: str | None = None
+    hotwords: str | None = None
     temperature: float = 0.0
     timestamps: bool = False
+    max_segment_seconds: float = 7.0
+    max_line_width: int = 42
 
 
 @dataclass(frozen=True, slots=True, eq=False)

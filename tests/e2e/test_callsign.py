@@ -2,12 +2,14 @@
 
 import asyncio
 import io
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import jiwer
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from asr_api.transcription import SAMPLE_RATE, Samples
 from tests.e2e.process import Counters, ServerProcess
@@ -104,6 +106,24 @@ def test_silence_is_an_empty_transcript(callsign: httpx2.Client) -> None:
         "/transcribe", files={"file": io.BytesIO(silence)}, data={"response_format": "verbose_json"}
     ).json()
     assert (answer["text"], answer["segments"], answer["duration"]) == ("", [], 5.0)
+
+
+Noise = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
+NOISES: dict[str, Noise] = {
+    "white noise": lambda t, chance: 0.1 * chance.standard_normal(len(t)),
+    "hum": lambda t, _: 0.3 * np.sin(2 * np.pi * 50 * t) + 0.1 * np.sin(2 * np.pi * 150 * t),
+    "dial tone": lambda t, _: 0.3 * np.sin(2 * np.pi * 425 * t),
+    "clicks": lambda t, chance: 0.8 * (chance.random(len(t)) > 0.9999),
+}
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_noise_is_an_empty_transcript(name: str, callsign: httpx2.Client) -> None:
+    """Nothing said, nothing written."""
+    seconds = np.arange(8 * SAMPLE_RATE) / SAMPLE_RATE
+    samples = NOISES[name](seconds, np.random.default_rng(1)).clip(-1, 1).astype(np.float32)
+    answer = callsign.post("/transcribe", files={"file": wav(samples)}).json()
+    assert (answer["text"], answer["language"]) == ("", None)
 
 
 def test_metrics_and_probes(callsign_server: ServerProcess, callsign: httpx2.Client) -> None:

@@ -73,6 +73,7 @@ class FakeService(Service):
         options: TranscriptionOptions,
         trace: Trace,
         on_progress: Callable[[float, float], None] | None = None,
+        tenant: str = "",
     ) -> Transcription:
         self.files.append(upload)
         self.heard.append((upload.read(), options))

@@ -85,7 +85,10 @@ def test_root_leads_to_the_documentation() -> None:
 
 @pytest.mark.parametrize(
     ("path", "required", "own"),
-    [("/v1/audio/transcriptions", ["file", "model"], set()), ("/transcribe", ["file"], {"task"})],
+    [
+        ("/v1/audio/transcriptions", ["file", "model"], set()),
+        ("/transcribe", ["file"], {"task", "hotwords", "max_segment_seconds", "max_line_width"}),
+    ],
 )
 def test_openapi_has_the_upload_form(path: str, required: list[str], own: set[str]) -> None:
     """The document has each field of the form, the file as binary, and each error with an example."""

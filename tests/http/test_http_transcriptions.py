@@ -113,10 +113,18 @@ def test_numbers_that_json_lacks_are_null() -> None:
     assert (segment["avg_logprob"], segment["compression_ratio"]) == (None, None)
 
 
+def test_our_endpoint_takes_hotwords_and_the_size_of_segments() -> None:
+    """What Whisper and subtitles know, by the names they have there."""
+    service = FakeService()
+    fields = {"hotwords": "Digium", "max_segment_seconds": "4", "max_line_width": "30"}
+    client_of(service).post(OURS, files={"file": AUDIO}, data=fields).raise_for_status()
+    assert service.heard[0][1] == TranscriptionOptions(hotwords="Digium", max_segment_seconds=4, max_line_width=30)
+
+
 def test_fields_become_options_wherever_they_stand() -> None:
     """The file may stand before, between or after the fields; the service gets its bytes and the options."""
     fields = [("language", "German"), ("prompt", "Namen"), ("temperature", "0.4"), ("task", "translate")]
-    wanted = TranscriptionOptions("translate", "de", "Namen", 0.4, timestamps=False)
+    wanted = TranscriptionOptions(task="translate", language="de", prompt="Namen", temperature=0.4)
     for place in range(len(fields) + 1):
         service = FakeService()
         body, headers = multipart(*fields[:place], FILE, *fields[place:])

@@ -13,18 +13,24 @@ Features = NDArray[np.float16] | NDArray[np.float32]
 """Log-mel spectrogram of one chunk, shape (n_mels, 3000)."""
 
 
+MAX_TOKENS = 224
+"""Tokens that Whisper writes for one chunk at most: half of its 448 positions (openai/whisper, decoding.py)."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
     """What all tasks of one engine call must agree on; equal options may share a batch.
 
     CTranslate2 wants `<|startoftranscript|>` at one position (`prompt_length`) and one set of
-    search options a call. Languages and tasks may be mixed, so they are not here.
+    search options a call. Languages and tasks may be mixed, so they are not here. `max_tokens`
+    bounds what is written; `timestamps` asks for word times.
     """
 
     beam_size: int = 5
     temperature: float = 0.0
     prompt_length: int = 0
     timestamps: bool = False
+    max_tokens: int = MAX_TOKENS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +78,12 @@ class Engine(Protocol):
     It promises that `decode` may be called from as many threads as there are workers; that it
     returns one entry a task, in order; that an entry depends on its own task alone, whatever else
     is in the batch; and that a task it cannot decode is an exception in its place. An exception
-    raised means that the whole call failed. All tasks of a call have equal `options`.
+    raised means that the whole call failed, EngineOutOfMemory that a smaller one may not. All
+    tasks of a call have equal `options`.
+
+    Callers never see this interface: they await `Submitter.submit` for one task (transcriber.py).
+    So an engine that finishes tasks one by one (in-flight batching) can take the place of queue and
+    engine together, by ending each task's future when that task is done.
     """
 
     @property

@@ -16,8 +16,14 @@ from asr_api.engine.alignment import word_times
 from asr_api.engine.cuda import load_cublas
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.engine.vocabulary import Vocabulary, WordTokens
-from asr_api.errors import EngineFailure, ModelUnavailable
+from asr_api.errors import EngineFailure, EngineOutOfMemory, ModelUnavailable
 from asr_api.transcription import Task, Word
+
+POSITIONS = 448
+"""Positions of Whisper's decoder."""
+
+OUT_OF_MEMORY = "out of memory"
+"""How CUDA says it, in whatever sentence CTranslate2 wraps it."""
 
 NO_WORDS: tuple[Word, ...] = ()
 Detection = tuple[str, float]
@@ -55,8 +61,10 @@ class WhisperEngine:
         compute_type: str = "auto",
         num_workers: int = 0,
         cpu_threads: int = 0,
+        max_encode_batch: int = 8,
     ) -> None:
         """Load a model folder. Raises ModelUnavailable where it cannot be loaded."""
+        self._max_encode_batch = max_encode_batch
         device = choose_device(device)
         if device == "cuda":
             load_cublas()
@@ -94,8 +102,18 @@ class WhisperEngine:
         self._model.unload_model()
 
     def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
-        """Encode once; detect languages where asked; search; align where times are asked for."""
-        encoded = self._model.encode(ctranslate2.StorageView.from_array(np.stack([task.features for task in tasks])))
+        """Encode once; detect languages where asked; search; align where times are asked for.
+
+        Raises EngineOutOfMemory, or EngineFailure for whatever else CTranslate2 raises.
+        """
+        try:
+            return self._decode(tasks)
+        except RuntimeError as error:
+            kind = EngineOutOfMemory if OUT_OF_MEMORY in str(error).lower() else EngineFailure
+            raise kind(f"the engine failed: {error}") from error
+
+    def _decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult]:
+        encoded = self._encode(tasks)
         detections = self._detect(encoded, tasks)
         found = self._search(encoded, tasks, detections)
         results = [
@@ -105,6 +123,15 @@ class WhisperEngine:
         if not tasks[0].options.timestamps:
             return results
         return self._with_words(encoded, tasks, results)
+
+    def _encode(self, tasks: Sequence[DecodingTask]) -> ctranslate2.StorageView:
+        """The encoder's output, made of at most `max_encode_batch` chunks at a time: its memory peaks here."""
+        size = self._max_encode_batch
+        parts = [np.stack([task.features for task in tasks[n : n + size]]) for n in range(0, len(tasks), size)]
+        views = [self._model.encode(ctranslate2.StorageView.from_array(p), to_cpu=len(parts) > 1) for p in parts]
+        if len(views) == 1:
+            return views[0]
+        return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in views]))
 
     def _detect(self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask]) -> list[Detection]:
         if not self._model.is_multilingual:
@@ -131,6 +158,7 @@ class WhisperEngine:
             beam_size=1 if sampling else options.beam_size,
             sampling_topk=0 if sampling else 1,
             sampling_temperature=options.temperature if sampling else 1.0,
+            max_length=max_length(options.max_tokens, len(prompts[0])),
             return_scores=True,
             return_no_speech_prob=True,
         )
@@ -200,6 +228,15 @@ def gather(encoded: ctranslate2.StorageView, rows: Sequence[int]) -> ctranslate2
     """Some rows of an encoder output, by way of the host: CTranslate2 has no such operation of its own."""
     on_host = encoded.to_device(ctranslate2.Device.cpu) if encoded.device != "cpu" else encoded
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(on_host)[list(rows)]))
+
+
+def max_length(max_tokens: int, prompt_length: int) -> int:
+    """CTranslate2's `max_length` for which it writes at most `max_tokens` after a prompt of so many tokens.
+
+    It writes min(max_length / 2, max_length - prompt_length + 1) at most, and has 448 positions
+    (CTranslate2, whisper.cc).
+    """
+    return min(POSITIONS, max(2 * max_tokens, max_tokens + prompt_length - 1))
 
 
 def compression_ratio(text: str) -> float:

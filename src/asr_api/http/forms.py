@@ -1,6 +1,7 @@
 """The fields of a transcription request: their wire spellings, values and defaults."""
 
 import reprlib
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema, field_validator
@@ -103,10 +104,23 @@ class TranscribeForm(TranscriptionForm):
     """The fields of our endpoint."""
 
     task: Task = Field("transcribe", description="`translate` writes English, whatever is spoken")
+    hotwords: str = Field("", max_length=MAX_PROMPT, description="Names and terms that are likely to be said")
+    max_segment_seconds: float = Field(
+        7.0, ge=1, le=30, allow_inf_nan=False, description="Seconds that a segment of `verbose_json` lasts at most"
+    )
+    max_line_width: int = Field(42, ge=10, le=200, description="Characters of a subtitle line; a segment has two")
 
     @property
     def asked_task(self) -> Task:
         return self.task
+
+    def options(self, languages: tuple[str, ...]) -> TranscriptionOptions:
+        return replace(
+            super().options(languages),
+            hotwords=self.hotwords or None,
+            max_segment_seconds=self.max_segment_seconds,
+            max_line_width=self.max_line_width,
+        )
 
 
 F = TypeVar("F", bound=TranscriptionForm)

@@ -1,0 +1,120 @@
+"""Who may come in: bounded by requests and by seconds of audio, refused before anything is read."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from asr_api.errors import Overloaded, TooManyRequests
+
+LONGEST_RETRY = 120.0
+"""Seconds of `Retry-After` at most: OpenAI's client does not retry at all above it."""
+
+UNMEASURED_RETRY = 5.0
+"""Seconds of `Retry-After` while nothing is known of the throughput."""
+
+JITTER = 0.25
+"""How far `Retry-After` is spread to both sides, so that refused clients do not come back together."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """`max_seconds` is of audio that waits or is decoded, `timeout` what a request has from arrival to answer."""
+
+    max_requests: int
+    max_seconds: float
+    timeout: float
+
+
+class Hold:
+    """The audio that one request has brought, in seconds, less what is done."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def advance(self, seconds: float) -> float:
+        """Take off what is done; returns how much that was."""
+        done = min(seconds, self.seconds)
+        self.seconds -= done
+        return done
+
+
+class Admission:
+    """The books of the service's load: `running` requests with `seconds` of audio still to be decoded.
+
+    `rate` tells the seconds of audio that the engine decodes a second, None while it is unknown;
+    `refusal` is the error that a client gets where there is no room.
+    """
+
+    def __init__(
+        self,
+        limits: AdmissionLimits,
+        rate: Callable[[], float | None],
+        *,
+        refusal: type[Overloaded] = Overloaded,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._limits = limits
+        self._rate = rate
+        self._refusal = refusal
+        self._chance = chance or random.Random()
+        self.running = 0
+        self.seconds = 0.0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for one request. Raises Overloaded (or TooManyRequests) at once where there is none."""
+        self._check()
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+
+    @contextmanager
+    def hold(self, seconds: float) -> Iterator[Hold]:
+        """Book the audio of a request that has a place, until the block ends.
+
+        Raises Overloaded where it does not fit; what is longer than all the room fits when it is alone.
+        """
+        if self.seconds and self.seconds + seconds > self._limits.max_seconds:
+            raise self._refuse(f"{self.seconds:.0f} s of audio wait, which leaves no room for {seconds:.0f} s more")
+        hold = Hold(seconds)
+        self.seconds += seconds
+        try:
+            yield hold
+        finally:
+            self.release(hold, hold.seconds)
+
+    def release(self, hold: Hold, seconds: float) -> None:
+        """Book out what of a request's audio is done."""
+        self.seconds = max(0.0, self.seconds - hold.advance(seconds))
+
+    def expected_wait(self) -> float | None:
+        """Seconds until what waits now is done, by the measured throughput; None before the first measurement."""
+        rate = self._rate()
+        return self.seconds / rate if rate else None
+
+    def retry_after(self) -> float:
+        """Seconds after which there should be room, spread at random, at most `LONGEST_RETRY`."""
+        wait = self.expected_wait()
+        wait = UNMEASURED_RETRY if wait is None else wait
+        return min(LONGEST_RETRY, max(1.0, wait) * self._chance.uniform(1 - JITTER, 1 + JITTER))
+
+    def _check(self) -> None:
+        if self.running >= self._limits.max_requests:
+            raise self._refuse(f"{self.running} requests are in progress, which is the limit")
+        if self.seconds >= self._limits.max_seconds:
+            raise self._refuse(f"{self.seconds:.0f} s of audio wait, and the limit is {self._limits.max_seconds:g} s")
+        wait = self.expected_wait()
+        if wait is not None and wait > self._limits.timeout:
+            fact = f"what waits needs {wait:.0f} s, and a request has {self._limits.timeout:g} s"
+            raise self._refuse(fact, code="deadline_unreachable")
+
+    def _refuse(self, fact: str, code: str | None = None) -> Overloaded:
+        return self._refusal(fact, code=code, retry_after=self.retry_after())
+
+
+def refusal_of(status: int) -> type[Overloaded]:
+    """The error with that status, 429 or 503."""
+    return TooManyRequests if status == TooManyRequests.status else Overloaded

@@ -1,0 +1,202 @@
+"""The accuracy tool's own arithmetic: what it says of two sides is only worth what this is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.harness.clips import Clip
+from hypothesis import given
+from hypothesis import strategies as st
+from tools.accuracy.bootstrap import difference, error_rate
+from tools.accuracy.corpus import Recipe
+from tools.accuracy.heard import Heard, TimedWord
+from tools.accuracy.report import error_table, timing_table
+from tools.accuracy.scores import ALL, OURS, Score, compare, worst
+from tools.accuracy.service import parse
+from tools.accuracy.synthesis import lay, trim
+from tools.accuracy.word_times import SpacedClip, read_right, timings
+
+OTHER = "other"
+RATE = 16_000
+
+
+def score(said: str, heard: str, language: str = "en", detected: str | None = None) -> Score:
+    return Score.of(Clip(Path("a.wav"), language, said, 3.0), Heard(heard, detected or language))
+
+
+def spaced(*words: TimedWord) -> SpacedClip:
+    return SpacedClip(Clip(Path("a.wav"), "en", " ".join(word.text for word in words), 3.0), words)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "language", "words", "errors"),
+    [
+        ("one two three", "One, two: three!", "en", 3, 0),
+        ("one two three", "one tree three four", "en", 3, 2),
+        ("one two three", "", "en", 3, 3),
+        ("fünf zwölf", "Fünf, zwolf.", "de", 2, 1),
+        ("一 二 三", "一二，四。", "zh", 3, 1),
+    ],
+)
+def test_errors_are_counted_without_dress(said: str, heard: str, language: str, words: int, errors: int) -> None:
+    """Wrong, missing and added words count one each; case and marks none; Chinese is counted in characters."""
+    found = score(said, heard, language)
+    assert (found.words, found.errors) == (words, errors)
+
+
+def test_language_of_silence_is_wrong() -> None:
+    """A side that hears nothing names no language, and that is not the one that was spoken."""
+    assert score("one", "one").language_right
+    assert not score("one", "eins", detected="de").language_right
+    assert not Score.of(Clip(Path("a.wav"), "en", "one", 1.0), Heard("", None)).language_right
+
+
+def test_interval_has_the_rate_of_all_words() -> None:
+    """A long recording weighs as many words as it has."""
+    found = error_rate([0, 5], [10, 40])
+    assert found.value == pytest.approx(0.1)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_interval_of_equal_recordings_is_a_point() -> None:
+    """Where every recording has the same errors, drawing others changes nothing."""
+    found = error_rate([1] * 20, [4] * 20)
+    assert (found.low, found.value, found.high) == (0.25, 0.25, 0.25)
+
+
+def test_interval_is_as_wide_as_theory_has_it() -> None:
+    """Of n recordings of one word each, it is close to a share's normal interval: 1.96 sqrt(p(1 - p) / n) each way."""
+    found = error_rate([1] * 100 + [0] * 300, [1] * 400)
+    half = 1.96 * np.sqrt(0.25 * 0.75 / 400)
+    assert found.low == pytest.approx(0.25 - half, abs=0.005)
+    assert found.high == pytest.approx(0.25 + half, abs=0.005)
+
+
+def test_no_words_have_no_rate() -> None:
+    """A share of nothing is refused rather than invented."""
+    with pytest.raises(ValueError, match="no words"):
+        error_rate([0], [0])
+
+
+def test_difference_is_paired() -> None:
+    """One error more in each recording is certain, however much the recordings differ among themselves."""
+    theirs = [0, 9, 1, 7, 3, 0, 8, 2]
+    found = difference([errors + 1 for errors in theirs], theirs, [10] * 8)
+    assert (found.low, found.value, found.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=12))
+def test_difference_changes_its_sign_with_the_sides(counts: list[tuple[int, int, int]]) -> None:
+    """Ours less theirs is theirs less ours turned about, so neither side is favoured."""
+    ours, theirs, words = map(list, zip(*counts, strict=True))
+    forth, back = difference(ours, theirs, words), difference(theirs, ours, words)
+    assert (forth.value, forth.low, forth.high) == pytest.approx((-back.value, -back.high, -back.low))
+
+
+def test_rows_are_of_languages_and_of_all() -> None:
+    """Each language counts its own recordings, and the last row all of them."""
+    ours = [score("one two", "one two"), score("eins zwei", "eins", "de"), score("one", "ein", detected="de")]
+    rows = compare({OURS: ours, OTHER: ours})
+    assert [(row.language, row.utterances, row.words) for row in rows] == [("de", 1, 2), ("en", 2, 3), (ALL, 3, 5)]
+    assert [row.columns[OURS].errors.value for row in rows] == pytest.approx([1 / 2, 1 / 3, 2 / 5])
+    assert [row.columns[OURS].languages_right for row in rows] == pytest.approx([1, 1 / 2, 2 / 3])
+    assert all(row.columns[OURS].less is None for row in rows)
+
+
+def test_ours_is_worse_only_beyond_chance() -> None:
+    """One recording in twenty may go wrong by chance; half of them may not, and better is never worse."""
+    good = [score("one two", "one two") for _ in range(20)]
+    once, often = [score("one two", "one"), *good[1:]], [score("one two", "one")] * 10 + good[10:]
+    assert compare({OURS: once, OTHER: good})[-1].worse_than == []
+    assert compare({OURS: often, OTHER: good})[-1].worse_than == [OTHER]
+    assert compare({OURS: good, OTHER: often})[-1].worse_than == []
+
+
+def test_worst_recordings_are_those_where_ours_is_behind() -> None:
+    """The largest difference first, and none where both sides fail alike."""
+    ours = [score("one two", "one"), score("one two three", ""), score("six", "nine")]
+    other = [score("one two", "one two"), score("one two three", "one two three"), score("six", "nine")]
+    assert worst({OURS: ours, OTHER: other}, OTHER, 5) == [(ours[1], other[1]), (ours[0], other[0])]
+
+
+def test_words_are_taken_from_the_segments() -> None:
+    """The service's words are inside its segments; an answer without segments has none."""
+    word = {"word": " one", "start": 0.5, "end": 0.9, "probability": 1.0}
+    body = {"text": "one", "language": "en", "segments": [{"words": [word]}, {"words": []}]}
+    assert parse(body) == Heard("one", "en", (TimedWord(" one", 0.5, 0.9),))
+    assert parse({"text": "", "language": None}) == Heard("", None)
+
+
+def test_time_errors_have_no_sign() -> None:
+    """Early and late count alike; the starts and the ends of all words are taken together."""
+    said = spaced(TimedWord("one", 1.0, 1.4), TimedWord("two", 1.6, 2.0))
+    heard = Heard("One two.", "en", (TimedWord(" One", 0.9, 1.4), TimedWord(" two.", 1.9, 2.2)))
+    (found,) = timings([said], {OURS: [heard]})
+    assert (found.files, found.read, found.words) == (1, 1, 2)
+    assert (found.start_median, found.end_median) == pytest.approx((0.2, 0.1))
+    assert (found.start_p95, found.end_p95) == pytest.approx((0.29, 0.19))
+
+
+def test_times_are_compared_on_files_that_all_read_right() -> None:
+    """A file that one side misread counts for neither, so that both are measured by the same words."""
+    clips = [spaced(TimedWord("one", 1.0, 1.4)), spaced(TimedWord("two", 1.0, 1.4))]
+    right = [Heard(text, "en", (TimedWord(text, 1.0, 1.4),)) for text in ("one", "two")]
+    wrong = Heard("ten", "en", (TimedWord("ten", 9.0, 9.4),))
+    found = timings(clips, {OURS: right, OTHER: [right[0], wrong]})
+    assert [(one.read, one.words) for one in found] == [(2, 1), (1, 1)]
+    assert found[1].start_p95 == 0
+
+
+def test_words_must_be_those_said_each_with_its_time() -> None:
+    """A word too many has no true time, and two words in one have no time each."""
+    said = spaced(TimedWord("one", 1.0, 1.4), TimedWord("two", 1.6, 2.0))
+    assert not read_right(said, Heard("one two", "en", (TimedWord("one two", 1.0, 2.0),)))
+    assert not read_right(said, Heard("one two two", "en", (*said.words, TimedWord("two", 2.0, 2.2))))
+    assert not read_right(said, Heard("one two", "en"))
+
+
+def test_no_file_read_right_has_no_figures() -> None:
+    """The table then has dashes."""
+    said = spaced(TimedWord("one", 1.0, 1.4))
+    found = timings([said], {OURS: [Heard("", None)]})
+    assert (found[0].read, found[0].words, found[0].start_median) == (0, 0, None)
+    assert "| -" in timing_table(found)
+
+
+def test_speech_is_laid_where_it_is_said_to_be() -> None:
+    """Pauses have their length to the sample, and the noise is 20 dB below the speech."""
+    tone = np.sin(np.arange(RATE, dtype=np.float32))
+    samples, spans = lay([tone, tone[: RATE // 2]], [0.5, 0.25, 1.0], seed=1)
+    assert spans == [(0.5, 1.5), (1.75, 2.25)]
+    assert len(samples) == 3.25 * RATE
+    assert np.abs(samples).max() == pytest.approx(0.7)
+    noise, speech = (np.mean(np.square(part)) for part in (samples[: RATE // 2], samples[RATE // 2 : RATE]))
+    assert 10 * np.log10((speech - noise) / noise) == pytest.approx(20, abs=0.3)
+    assert np.array_equal(samples, lay([tone, tone[: RATE // 2]], [0.5, 0.25, 1.0], seed=1)[0])
+
+
+def test_silence_is_trimmed_from_the_ends() -> None:
+    """What is left begins and ends with sound and has a peak of 1; of silence nothing is left, and that is refused."""
+    quiet = np.zeros(100, np.float32)
+    kept = trim(np.concatenate([quiet, np.array([0.25, 0.0, -0.5], np.float32), quiet]))
+    assert kept.tolist() == [0.5, 0.0, -1.0]
+    with pytest.raises(ValueError, match="nothing was said"):
+        trim(quiet)
+
+
+def test_recording_is_the_seed_s_alone() -> None:
+    """Words and voice of a recording do not depend on how many others are made."""
+    recipe = Recipe("words", "en", 3, 1)
+    assert recipe.rng().random() == Recipe("words", "en", 3, 1).rng().random()
+    others = [Recipe("words", "en", 4, 1), Recipe("words", "de", 3, 1), Recipe("words", "en", 3, 2)]
+    assert recipe.rng().random() not in [other.rng().random() for other in others]
+
+
+def test_table_has_a_row_a_language() -> None:
+    """Shares are in percent, with their interval, and the difference stands beside the other side."""
+    good, bad = [score("one two", "one two")], [score("one two", "one")]
+    lines = error_table(compare({OURS: good, OTHER: bad})).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["en", ALL]
+    assert "0.0 (0.0 to 0.0)" in lines[2]
+    assert "50.0 (50.0 to 50.0)" in lines[2]
+    assert "-50.0 (-50.0 to -50.0)" in lines[2]
