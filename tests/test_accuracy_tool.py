@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.harness.clips import Clip
-from hypothesis import given
+from benchmarks.harness.metrics import Served
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools.accuracy.bootstrap import difference, error_rate
 from tools.accuracy.corpus import Recipe
 from tools.accuracy.heard import Heard, TimedWord
-from tools.accuracy.report import error_table, timing_table
-from tools.accuracy.scores import ALL, OURS, Score, compare, worst
+from tools.accuracy.report import Part, error_table, timing_table
+from tools.accuracy.scores import ALL, DEFAULTS, OURS, Score, compare, worst
 from tools.accuracy.service import parse
 from tools.accuracy.synthesis import lay, trim
 from tools.accuracy.word_times import SpacedClip, read_right, timings
@@ -36,10 +37,12 @@ def spaced(*words: TimedWord) -> SpacedClip:
         ("one two three", "", "en", 3, 3),
         ("fünf zwölf", "Fünf, zwolf.", "de", 2, 1),
         ("一 二 三", "一二，四。", "zh", 3, 1),
+        ("一 二 三", "Eight, one.", "zh", 3, 3),
     ],
 )
 def test_errors_are_counted_without_dress(said: str, heard: str, language: str, words: int, errors: int) -> None:
-    """Wrong, missing and added words count one each; case and marks none; Chinese is counted in characters."""
+    """Wrong, missing and added words count one each; case and marks none; Chinese is counted in characters,
+    but what was taken for English in words."""
     found = score(said, heard, language)
     assert (found.words, found.errors) == (words, errors)
 
@@ -85,6 +88,7 @@ def test_difference_is_paired() -> None:
     assert (found.low, found.value, found.high) == pytest.approx((0.1, 0.1, 0.1))
 
 
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=12))
 def test_difference_changes_its_sign_with_the_sides(counts: list[tuple[int, int, int]]) -> None:
     """Ours less theirs is theirs less ours turned about, so neither side is favoured."""
@@ -200,3 +204,15 @@ def test_table_has_a_row_a_language() -> None:
     assert "0.0 (0.0 to 0.0)" in lines[2]
     assert "50.0 (50.0 to 50.0)" in lines[2]
     assert "-50.0 (-50.0 to -50.0)" in lines[2]
+
+
+def test_part_shows_where_ours_is_behind() -> None:
+    """Tables, the recordings to look at and the verdict; as JSON every transcript is there."""
+    good, bad = [score("one two", "one two")] * 20, [score("one two", "one")] * 20
+    part = Part("Clips", Served("1", "base", "cpu", "int8"), {OURS: bad, DEFAULTS: good})
+    assert part.worse_than == [DEFAULTS]
+    assert str(part).endswith(f"{OURS} is worse than {DEFAULTS}")
+    assert "a.wav: 'one two'\n  asr-api: 'one' (en)" in str(part)
+    recordings = part.as_json()["recordings"]
+    assert isinstance(recordings, list)
+    assert [side["text"] for side in recordings[0]["sides"]] == ["one", "one two"]

@@ -113,7 +113,7 @@ NOISES: dict[str, Noise] = {
     "white noise": lambda t, chance: 0.1 * chance.standard_normal(len(t)),
     "hum": lambda t, _: 0.3 * np.sin(2 * np.pi * 50 * t) + 0.1 * np.sin(2 * np.pi * 150 * t),
     "dial tone": lambda t, _: 0.3 * np.sin(2 * np.pi * 425 * t),
-    "clicks": lambda t, chance: 0.8 * (chance.random(len(t)) > 0.9999),
+    "clicks": lambda t, chance: np.where(chance.random(len(t)) > 0.9999, 0.8, 0.0),
 }
 
 

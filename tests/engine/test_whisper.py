@@ -1,12 +1,22 @@
 """The engine on the bundled model: real decoding of real audio."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from asr_api.engine.protocol import DecodingResult
-from asr_api.engine.whisper import WhisperEngine, choose_compute_type, choose_device, compression_ratio
-from asr_api.errors import ModelUnavailable
+from asr_api.engine.protocol import MAX_TOKENS, DecodingResult
+from asr_api.engine.whisper import (
+    WhisperEngine,
+    choose_compute_type,
+    choose_device,
+    compression_ratio,
+    failure_of,
+    max_length,
+)
+from asr_api.errors import EngineFailure, ModelUnavailable
 from tests.engine.conftest import CALLSIGN, MakeTask
 
 
@@ -117,6 +127,41 @@ def test_gather_takes_rows_of_an_encoding(engine: WhisperEngine, task_of: MakeTa
     assert [[w.word for w in r.words] for r in read(engine, *tasks)] == [
         [w.word for w in read(engine, task)[0].words] for task in tasks
     ]
+
+
+def test_encoding_in_parts_changes_nothing(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """At most `max_encode_batch` chunks are encoded at a time; the search still has them all."""
+    in_parts = WhisperEngine(CALLSIGN, name="callsign", device="cpu", compute_type="float32", max_encode_batch=2)
+    tasks = [task_of(f"en-{n:02d}.flac", timestamps=True) for n in range(1, 6)]
+    assert [(r.text, r.words) for r in read(in_parts, *tasks)] == [(r.text, r.words) for r in read(engine, *tasks)]
+
+
+def test_the_cap_of_tokens_holds(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """No more than `max_tokens` are written, with and without a prompt."""
+    for prompt in ((), engine.tokenize("alpha bravo charlie delta")):
+        task = task_of("en-01.flac", prompt=prompt)
+        (whole,) = read(engine, task)
+        options = replace(task.options, max_tokens=4)
+        (cut,) = read(engine, replace(task, options=options))
+        assert len(cut.tokens) <= 4 < len(whole.tokens)
+
+
+@given(st.sampled_from([96, MAX_TOKENS]), st.integers(2, 228))
+def test_max_length_is_what_leaves_room_for_the_tokens(tokens: int, prompt_length: int) -> None:
+    """By CTranslate2's rule of what it writes at most; only the 448 positions set another bound."""
+    length = max_length(tokens, prompt_length)
+    written = min(length // 2, length - prompt_length + 1)
+    assert length <= 448
+    assert written == min(tokens, 448 - prompt_length + 1)
+
+
+def test_running_out_of_memory_is_told_apart() -> None:
+    """Only the text of CTranslate2's exception tells; its words never reach a client."""
+    memory = failure_of(RuntimeError("CUDA failed with error out of memory"))
+    other = failure_of(RuntimeError("CUDA failed with error an illegal memory access was encountered"))
+    assert (memory.code, memory.status) == ("engine_out_of_memory", 503)
+    assert (type(other), other.status) == (EngineFailure, 500)
+    assert "CUDA" not in memory.message + other.message
 
 
 def test_compression_ratio_tells_repetition() -> None:

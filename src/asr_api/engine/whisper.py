@@ -109,8 +109,7 @@ class WhisperEngine:
         try:
             return self._decode(tasks)
         except RuntimeError as error:
-            kind = EngineOutOfMemory if OUT_OF_MEMORY in str(error).lower() else EngineFailure
-            raise kind(f"the engine failed: {error}") from error
+            raise failure_of(error) from error
 
     def _decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult]:
         encoded = self._encode(tasks)
@@ -228,6 +227,13 @@ def gather(encoded: ctranslate2.StorageView, rows: Sequence[int]) -> ctranslate2
     """Some rows of an encoder output, by way of the host: CTranslate2 has no such operation of its own."""
     on_host = encoded.to_device(ctranslate2.Device.cpu) if encoded.device != "cpu" else encoded
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(on_host)[list(rows)]))
+
+
+def failure_of(error: RuntimeError) -> EngineFailure:
+    """What CTranslate2 raised, told apart by its words: it has one class for all."""
+    if OUT_OF_MEMORY in str(error).lower():
+        return EngineOutOfMemory("the GPU has no memory left for this audio now")
+    return EngineFailure("the engine failed on this audio")
 
 
 def max_length(max_tokens: int, prompt_length: int) -> int:
