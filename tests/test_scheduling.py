@@ -175,3 +175,37 @@ def test_a_short_clip_waits_two_batches_beside_ten_files_of_two_hours() -> None:
     waited, ended = run_virtually(_short_beside_long(files=10, chunks=240, max_batch_size=16))
     assert waited <= 2 * BATCH_SECONDS
     assert ended >= 150 * BATCH_SECONDS
+
+
+async def _delayed(delay: float, arrivals: list[float]) -> tuple[list[int], list[float]]:
+    """Sizes of the batches, and when each began, with a free worker and items at given times."""
+    loop = asyncio.get_running_loop()
+    sizes: list[int] = []
+    begins: list[float] = []
+
+    async def decode(items: object) -> list[str]:
+        assert isinstance(items, list)
+        sizes.append(len(items))
+        begins.append(loop.time())
+        return [str(item) for item in items]
+
+    queue: BatchingQueue[str, str] = BatchingQueue(
+        decode, key=lambda _: 0, max_batch_size=8, max_queue_size=99, max_queue_delay=delay
+    )
+    worker = asyncio.create_task(queue.run())
+
+    async def arrive(time: float) -> None:
+        await asyncio.sleep(time)
+        await queue.submit("x", flow=Flow(), cost=1, deadline=1e9)
+
+    await asyncio.gather(*map(arrive, arrivals))
+    queue.close()
+    await worker
+    return sizes, begins
+
+
+def test_the_delay_counts_from_the_oldest_arrival() -> None:
+    """Items at 0, 0.03 and 0.06 s share the batch of 0.1 s; one at 0.15 s waits for its own time."""
+    sizes, begins = run_virtually(_delayed(0.1, [0.0, 0.03, 0.06, 0.15]))
+    assert sizes == [3, 1]
+    assert [round(begin, 3) for begin in begins] == [0.1, 0.25]
