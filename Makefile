@@ -24,6 +24,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
+	$(BIN)/mypy -p tools.accuracy
 
 e2e: $(VENV)/.dev ## only the tests that start the real server
 	$(BIN)/pytest -m e2e
@@ -33,6 +34,9 @@ simulate: $(VENV)/.dev ## queue and admission, a million steps under a virtual c
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/load.py $(ARGS)
+
+accuracy: $(VENV)/.dev ## word errors and word times beside faster-whisper; needs espeak-ng
+	$(BIN)/python -m tools.accuracy $(ARGS)
 
 lock: $(VENV)/.dev ## choose the newest packages and write them down
 	$(PIP) install uv

@@ -1,11 +1,13 @@
 """The command line: `asr-api serve` and `asr-api transcribe`."""
 
 import inspect
+import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from pydantic.fields import FieldInfo
@@ -38,7 +40,21 @@ def main() -> None:
         app()
     except StartupError as error:
         sys.stderr.write(f"asr-api: {error.message}\n")
-        sys.exit(error.exit_code)
+        leave(error.exit_code)
+    except SystemExit as end:
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, at once where threads are left: a model that is still being loaded, or a call that
+    did not end in time, would crash in an interpreter that is being taken down around it.
+    """
+    if threading.active_count() == 1:
+        sys.exit(code)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:

@@ -5,8 +5,10 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.e2e.process import ServerProcess, asr_api, environment
@@ -31,6 +33,25 @@ def test_a_signal_ends_it_cleanly(number: int, model_dir: Path) -> None:
     with ServerProcess("--model", "callsign", environ=environment(model_dir)) as server:
         assert server.stop(number) == 0
         assert "Traceback" not in server.log
+
+
+def test_a_signal_while_the_model_loads_ends_it_cleanly(model_dir: Path) -> None:
+    """Whoever stops it before it is ready sees no crash: exit code 0 as soon as the port had been open."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asr_api", "serve", "--model", "base", "--port", str(port)],
+        env=environment(model_dir),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx2.HTTPTransport(retries=20)) as client:
+        assert client.get("/livez").status_code == 200
+        assert client.get("/readyz").json() == {"status": "loading"}
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in errors, "terminate" in errors) == (0, False, False)
 
 
 def test_a_busy_port_is_one_clear_line(model_dir: Path) -> None:

@@ -1,0 +1,1 @@
+"""Accuracy of the service beside faster-whisper's own `WhisperModel.transcribe`: same weights, same recordings."""

@@ -1,0 +1,21 @@
+"""What one side makes of a recording."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word with its times in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A transcript; `language` is Whisper's code, None where nothing was heard; `words` only where times were asked."""
+
+    text: str
+    language: str | None
+    words: tuple[TimedWord, ...] = ()

@@ -1,0 +1,112 @@
+"""Word errors and languages, a recording and all together, and both sides beside each other."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import jiwer
+from benchmarks.harness.clips import Clip
+from benchmarks.harness.words import UNSPACED, normalise
+
+from .bootstrap import Interval, difference, error_rate
+from .heard import Heard
+
+OURS = "asr-api"
+DEFAULTS = "faster-whisper"
+LIKE_OURS = "faster-whisper, our search"
+"""With the beams of the service, and without timestamps."""
+ALL = "all"
+
+
+LATIN_WORD_OR_CHARACTER = re.compile(r"[!-\u024f]+|\S")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One side's transcript of one recording: `words` were said, `errors` of them or beside them are wrong."""
+
+    clip: Clip
+    heard: Heard
+    words: int
+    errors: int
+
+    @classmethod
+    def of(cls, clip: Clip, heard: Heard) -> Self:
+        """Wrong, missing and added words count one each, whatever the case and the punctuation."""
+        said = words_of(clip.text, clip.language)
+        found = jiwer.process_words(said, words_of(heard.text, clip.language))
+        return cls(clip, heard, len(said.split()), found.substitutions + found.deletions + found.insertions)
+
+    @property
+    def language_right(self) -> bool:
+        return self.heard.language == self.clip.language
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One side in one row: word errors and languages as shares; `less` is our rate less this side's."""
+
+    errors: Interval
+    languages_right: float
+    less: Interval | None
+
+    @property
+    def worse(self) -> bool:
+        """Whether ours is worse than this side by more than chance explains."""
+        return self.less is not None and self.less.low > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One language, or all of them."""
+
+    language: str
+    utterances: int
+    words: int
+    columns: Mapping[str, Column]
+
+    @property
+    def worse_than(self) -> list[str]:
+        return [side for side, column in self.columns.items() if column.worse]
+
+
+def words_of(text: str, language: str) -> str:
+    """Words in lower case without marks, between spaces; characters where the language has no spaces.
+
+    There a Latin word counts as one: Chinese taken for English is not an error a letter.
+    """
+    spaced = normalise(text, "en")
+    return " ".join(LATIN_WORD_OR_CHARACTER.findall(spaced)) if language in UNSPACED else spaced
+
+
+def compare(scores: Mapping[str, Sequence[Score]]) -> list[Row]:
+    """A row for each language in alphabetical order, and one for all; `scores` has OURS and the others by name.
+
+    Every side has scored the same recordings in the same order.
+    """
+    languages = sorted({score.clip.language for score in scores[OURS]})
+    by_language = [_row(language, _of_language(scores, language)) for language in languages]
+    return [*by_language, _row(ALL, scores)]
+
+
+def worst(scores: Mapping[str, Sequence[Score]], other: str, count: int) -> list[tuple[Score, Score]]:
+    """Recordings on which ours makes more errors than the other side, the largest difference first."""
+    pairs = [pair for pair in zip(scores[OURS], scores[other], strict=True) if pair[0].errors > pair[1].errors]
+    return sorted(pairs, key=lambda pair: pair[1].errors - pair[0].errors)[:count]
+
+
+def _of_language(scores: Mapping[str, Sequence[Score]], language: str) -> dict[str, list[Score]]:
+    return {side: [one for one in own if one.clip.language == language] for side, own in scores.items()}
+
+
+def _row(language: str, scores: Mapping[str, Sequence[Score]]) -> Row:
+    ours = scores[OURS]
+    columns = {side: _column(own, None if side == OURS else ours) for side, own in scores.items()}
+    return Row(language, len(ours), sum(score.words for score in ours), columns)
+
+
+def _column(own: Sequence[Score], ours: Sequence[Score] | None) -> Column:
+    words, errors = [score.words for score in own], [score.errors for score in own]
+    less = None if ours is None else difference([score.errors for score in ours], errors, words)
+    return Column(error_rate(errors, words), sum(score.language_right for score in own) / len(own), less)

@@ -1,0 +1,68 @@
+"""The service's side: the real server in a process of its own, asked over HTTP."""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from benchmarks.harness.clips import Clip
+from benchmarks.harness.metrics import Served
+from benchmarks.harness.process import free_port, running
+
+from .heard import Heard, TimedWord
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running server, and how many requests are under way at once."""
+
+    url: str
+    concurrency: int
+
+    def served(self) -> Served:
+        """What it says of itself."""
+        return Served.parse(httpx2.get(f"{self.url}/metrics").raise_for_status().text)
+
+    def hear(self, clips: Sequence[Clip], *, words: bool = False) -> list[Heard]:
+        """The transcripts in the order of the clips; the service finds the language.
+
+        Raises httpx2.HTTPError for the first request that is refused.
+        """
+        fields = {"response_format": "verbose_json", "timestamp_granularities": "word"} if words else {}
+        return asyncio.run(_post_all(self.url, clips, fields, self.concurrency))
+
+
+@contextmanager
+def serving(model: str, compute_type: str, beam_size: int, concurrency: int) -> Iterator[Service]:
+    """The service with `model` on the CPU, from its start to its end. Raises ServerFailed."""
+    port = free_port()
+    options = {"model": model, "device": "cpu", "compute-type": compute_type, "beam-size": beam_size, "port": port}
+    flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    with running([sys.executable, "-m", "asr_api", "serve", *flags], port) as process:
+        yield Service(process.url, concurrency)
+
+
+async def _post_all(url: str, clips: Sequence[Clip], fields: dict[str, str], concurrency: int) -> list[Heard]:
+    places = asyncio.Semaphore(concurrency)
+
+    async def post(client: httpx2.AsyncClient, clip: Clip) -> Heard:
+        async with places:
+            file = (clip.path.name, await asyncio.to_thread(clip.path.read_bytes))
+            response = await client.post("/transcribe", files={"file": file}, data=fields)
+        return parse(response.raise_for_status().json())
+
+    async with httpx2.AsyncClient(base_url=url, timeout=None, trust_env=False) as client:
+        return await asyncio.gather(*(post(client, clip) for clip in clips))
+
+
+def parse(body: dict[str, Any]) -> Heard:
+    """Our JSON answer; its words are inside its segments."""
+    words = tuple(
+        TimedWord(word["word"], word["start"], word["end"])
+        for segment in body.get("segments", ())
+        for word in segment.get("words", ())
+    )
+    return Heard(body["text"], body["language"], words)
