@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from faster_whisper.audio import decode_audio as reference
 
-from asr_api.audio.decoding import AudioLimits, decode_audio
+from asr_api.audio.decoding import QUICK_PROBE, AudioLimits, decode_audio
 from asr_api.errors import InvalidAudio
 from asr_api.transcription import SAMPLE_RATE, Samples
 
@@ -345,3 +345,43 @@ def test_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         for together in pool.map(decode, [data] * 8):
             np.testing.assert_array_equal(together, alone)
+
+
+def video_before_sound() -> bytes:
+    """An MPEG program stream that begins with seconds of noisy pictures, and has its sound after them."""
+    target = io.BytesIO()
+    chance = np.random.default_rng(1)
+    with av.open(target, "w", format="mpeg") as output:
+        picture = output.add_stream("mpeg2video", rate=25)
+        sound = output.add_stream("mp2", rate=32_000, layout="mono")
+        assert isinstance(picture, av.VideoStream)
+        assert isinstance(sound, av.AudioStream)
+        picture.width, picture.height, picture.pix_fmt = 320, 240, "yuv420p"
+        for _ in range(75):
+            noise = chance.integers(0, 256, (240, 320, 3), dtype=np.uint8)
+            output.mux(picture.encode(av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")))
+        output.mux(picture.encode(None))
+        frame = av.AudioFrame.from_ndarray(tone(1.0, 32_000)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 32_000, 3 * 32_000
+        output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+    return target.getvalue()
+
+
+def test_sound_behind_much_video_is_found() -> None:
+    """A look at the beginning does not show it, so that the file is looked at again for longer."""
+    data = video_before_sound()
+    with av.open(io.BytesIO(data), container_options=QUICK_PROBE) as container:
+        assert not any(stream.sample_rate for stream in container.streams.audio)
+    assert len(decode_audio(io.BytesIO(data), LIMITS)) > 0.9 * SAMPLE_RATE
+
+
+def test_a_tag_with_a_large_picture_is_skipped() -> None:
+    """An MP3 may begin with megabytes of album art."""
+    mp3 = encoded("mp3", "mp3")
+    art = b"\x00image/jpeg\x00\x03\x00" + np.random.default_rng(1).bytes(2_000_000)
+    frame = b"APIC" + len(art).to_bytes(4, "big") + b"\x00\x00" + art
+    size = bytes(len(frame) >> shift & 127 for shift in (21, 14, 7, 0))
+    tagged = b"ID3\x03\x00\x00" + size + frame + mp3
+    limits = LIMITS
+    assert np.array_equal(decode_audio(io.BytesIO(tagged), limits), decode_audio(io.BytesIO(mp3), limits))

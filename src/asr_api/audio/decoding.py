@@ -45,6 +45,11 @@ BARRIERS = {
 }
 """What libavformat may use while it opens a file; no protocol, should a demuxer still ask for another file."""
 
+QUICK_PROBE = {"probesize": str(64 * 1024), "max_size": str(64 * 1024)}
+"""How much libavformat reads to learn what a file is, in bytes. With its own 5 MB, a WAV of some seconds costs
+several times as much; what hides its sound behind more video than this is opened again with those.
+"""
+
 MIN_RATE, MAX_RATE = 4_000, 384_000
 MAX_CHANNELS = 8
 MAX_FRAME_SECONDS = 30
@@ -70,7 +75,10 @@ def decode_audio(source: BinaryIO, limits: AudioLimits) -> Samples:
     Raises InvalidAudio whatever is wrong with the file, and OSError if `source` cannot be read.
     """
     try:
-        with _open(source) as container:
+        with _open(source, BARRIERS | QUICK_PROBE) as container:
+            if _shows_its_sound(container):
+                return _decode(container, _audio_stream(container), limits)
+        with _open(source, BARRIERS) as container:
             return _decode(container, _audio_stream(container), limits)
     except InvalidAudio:
         raise
@@ -104,15 +112,22 @@ class _Tally:
             raise _invalid(f"The file is damaged: {packets} cannot be decoded.", "corrupt_audio")
 
 
-def _open(source: BinaryIO) -> InputContainer:
+def _open(source: BinaryIO, options: dict[str, str]) -> InputContainer:
+    source.seek(0)
     if not source.read(1):
         raise _invalid("The file is empty.", "empty_audio")
     source.seek(0)
     try:
-        return av.open(_Anonymous(source), "r", container_options=BARRIERS, metadata_errors="ignore")
+        return av.open(_Anonymous(source), "r", container_options=options, metadata_errors="ignore")
     except av.FFmpegError as error:
         formats = ", ".join(f"'{name}'" for name in SUPPORTED_FORMATS)
         raise _invalid(f"Invalid file format. Supported formats: [{formats}]", "unsupported_format") from error
+
+
+def _shows_its_sound(container: InputContainer) -> bool:
+    """Whether the first audio stream is known, with its rate."""
+    streams = container.streams.audio
+    return bool(streams) and streams[0].codec_context is not None and bool(streams[0].codec_context.sample_rate)
 
 
 def _audio_stream(container: InputContainer) -> AudioStream:
