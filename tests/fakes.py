@@ -40,20 +40,21 @@ def number_of(task: DecodingTask) -> int:
 
 
 class FakeFrontEnd:
-    """Ten seconds a chunk, chunk n filled with the value n."""
+    """Ten seconds a chunk, chunk n filled with the value n; then `silence` seconds in which nobody speaks."""
 
-    def __init__(self, chunks: int) -> None:
+    def __init__(self, chunks: int, silence: int = 0) -> None:
         self._count = chunks
+        self._silence = silence
 
     def load(self, source: BinaryIO) -> Samples:
         error = source.read()
         if error:
             raise AsrError(error.decode())
-        return np.zeros(self._count * 10 * SAMPLE_RATE, np.float32)
+        return np.zeros((self._count * 10 + self._silence) * SAMPLE_RATE, np.float32)
 
     def chunks(self, samples: Samples) -> list[AudioChunk]:
         size = 10 * SAMPLE_RATE
-        return [AudioChunk(np.full(size, n, np.float32), n * size, 9.0) for n in range(len(samples) // size)]
+        return [AudioChunk(np.full(size, n, np.float32), n * size, 9.0) for n in range(self._count)]
 
 
 @dataclass

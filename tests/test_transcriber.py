@@ -39,11 +39,11 @@ def admission() -> Admission:
 
 @pytest.fixture
 def build(pool: ThreadPoolExecutor, metrics: Metrics, admission: Admission) -> Callable[..., Transcriber]:
-    def transcriber(queue: Any, chunks: int = 3, **options: Any) -> Transcriber:
+    def transcriber(queue: Any, chunks: int = 3, silence: int = 0, **options: Any) -> Transcriber:
         defaults: dict[str, Any] = {"beam_size": 5, "window": 4, "timeout": 30}
         return Transcriber(
             queue,
-            FakeFrontEnd(chunks),
+            FakeFrontEnd(chunks, silence),
             features_of,
             lambda text: tuple(range(len(text.split()))),
             languages=("en", "de"),
@@ -174,13 +174,13 @@ async def test_the_trace_tells_what_the_request_waited_for(build: Callable[..., 
 
 
 async def test_progress_is_told_in_audio_seconds(build: Callable[..., Transcriber]) -> None:
-    """After each chunk, up to the whole."""
+    """After each chunk, up to the whole, silences among it."""
     told: list[tuple[float, float]] = []
-    transcriber = build(FakeQueue(words_of_chunk))
+    transcriber = build(FakeQueue(words_of_chunk), silence=30)
     await transcriber.transcribe(
         io.BytesIO(), TranscriptionOptions(), Trace("id"), lambda done, total: told.append((done, total))
     )
-    assert told == [(10, 30), (20, 30), (30, 30)]
+    assert told == [(20, 60), (40, 60), (60, 60)]
 
 
 async def test_hotwords_stand_before_the_prompt(build: Callable[..., Transcriber]) -> None:

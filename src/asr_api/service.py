@@ -102,7 +102,6 @@ class Service:
                 "device": info.device,
                 "compute_type": info.compute_type,
                 "workers": info.num_workers,
-                "self_test": loaded.self_test,
             },
         )
         if self._on_ready is not None:

@@ -80,7 +80,10 @@ class Heard:
 
 @dataclass(slots=True)
 class Job:
-    """One request on its way: what it wants, until when, and who is told how far it is."""
+    """One request on its way: what it wants, until when, and who is told how far it is.
+
+    `work` is the seconds of its chunks, `done` those that are finished; `duration` is the whole audio's.
+    """
 
     options: TranscriptionOptions
     prompt: tuple[int, ...]
@@ -88,6 +91,7 @@ class Job:
     flow: Flow
     trace: Trace
     duration: float
+    work: float
     on_progress: Progress | None
     finished: Callable[[float], None]
     done: float = 0.0
@@ -96,7 +100,7 @@ class Job:
         self.done += chunk.duration
         self.finished(chunk.duration)
         if self.on_progress is not None:
-            self.on_progress(min(self.done, self.duration), self.duration)
+            self.on_progress(self.duration * self.done / self.work, self.duration)
 
 
 class Transcriber:
@@ -154,7 +158,8 @@ class Transcriber:
             async with asyncio.timeout_at(deadline):
                 with trace.stage("decode"):
                     chunks = await self._chunks(upload, trace)
-                with self._admission.hold(sum(chunk.duration for chunk in chunks)) as hold:
+                work = sum(chunk.duration for chunk in chunks)
+                with self._admission.hold(work) as hold:
                     job = Job(
                         options,
                         prompt=await self._prompt(options),
@@ -162,6 +167,7 @@ class Transcriber:
                         flow=Flow(tenant),
                         trace=trace,
                         duration=trace.audio_seconds or 0.0,
+                        work=work,
                         on_progress=on_progress,
                         finished=partial(self._admission.release, hold),
                     )
