@@ -244,16 +244,21 @@ class BatchingQueue(Generic[Item, Result]):
         batch = [entry for entry in batch if not entry.future.done()]
         if not batch:
             return
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         answers = await self._call(batch)
+        seconds = loop.time() - began
         if isinstance(answers, Exception):
-            await self._recover(batch, answers, began)
+            await self._recover(batch, answers, seconds)
             return
         self._limit.grow(len(batch))
-        self._throughput.add(sum(entry.cost for entry in batch), asyncio.get_running_loop().time() - began)
-        self._observe(batch, began, "ok")
+        self._throughput.add(sum(entry.cost for entry in batch), seconds)
+        self._observe(batch, seconds, "ok")
         for entry, answer in zip(batch, answers, strict=True):
-            self._settle(entry, answer, began, len(batch))
+            if isinstance(answer, Exception):
+                self._refuse(entry, answer)
+            elif not entry.future.done():
+                entry.future.set_result(Served(answer, began - entry.enqueued, seconds, len(batch)))
 
     async def _call(self, batch: list[Waiter[Item, Result]]) -> Sequence[Result | Exception] | Exception:
         """The engine's answers, or why there are none: returned, so that what follows is not part of its handling."""
@@ -265,15 +270,15 @@ class BatchingQueue(Generic[Item, Result]):
             return WrongCount(f"the engine gave {len(answers)} answers for {len(batch)} chunks")
         return answers
 
-    async def _recover(self, batch: list[Waiter[Item, Result]], error: Exception, began: float) -> None:
+    async def _recover(self, batch: list[Waiter[Item, Result]], error: Exception, seconds: float) -> None:
         """Try the entries of a failed call again: one by one after a wrong count, else in halves."""
         out_of_memory = isinstance(error, EngineOutOfMemory)
-        self._observe(batch, began, "oom" if out_of_memory else "error")
+        self._observe(batch, seconds, "oom" if out_of_memory else "error")
         if out_of_memory:
             self._limit.shrink(len(batch))
         if len(batch) == 1:
             logger.error("the engine failed on a chunk", exc_info=error)
-            self._settle(batch[0], error, began, 1)
+            self._refuse(batch[0], error)
             return
         self._retried("oom" if out_of_memory else "mismatch" if isinstance(error, WrongCount) else "poison")
         size = 1 if isinstance(error, WrongCount) else (len(batch) + 1) // 2
@@ -286,24 +291,18 @@ class BatchingQueue(Generic[Item, Result]):
         if self._observer is not None:
             self._observer.batch_retried(reason)
 
-    def _observe(self, batch: list[Waiter[Item, Result]], began: float, outcome: BatchOutcome) -> None:
+    def _observe(self, batch: list[Waiter[Item, Result]], seconds: float, outcome: BatchOutcome) -> None:
         if self._observer is not None:
-            self._observer.batch_finished(len(batch), asyncio.get_running_loop().time() - began, outcome)
+            self._observer.batch_finished(len(batch), seconds, outcome)
 
-    def _settle(self, entry: Waiter[Item, Result], answer: Result | Exception, began: float, batch_size: int) -> None:
-        """End the entry with its answer; a caller that has left is passed over."""
-        if entry.future.done():
-            return
-        if isinstance(answer, Exception):
-            entry.future.set_exception(own_error(answer))
-            return
-        ran = asyncio.get_running_loop().time() - began
-        entry.future.set_result(Served(answer, began - entry.enqueued, ran, batch_size))
+    def _refuse(self, entry: Waiter[Item, Result], error: Exception) -> None:
+        """End the entry with an error of its own; a caller that has left is passed over."""
+        if not entry.future.done():
+            entry.future.set_exception(own_error(error))
 
     def _fail(self, entries: Iterable[Waiter[Item, Result]]) -> None:
         for entry in entries:
-            if not entry.future.done():
-                entry.future.set_exception(Overloaded("the service is shutting down", code="draining"))
+            self._refuse(entry, Overloaded("the service is shutting down", code="draining"))
 
 
 def own_error(error: Exception) -> AsrError:

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, TypeVar
@@ -160,7 +160,7 @@ class Service:
 
     def _check_state(self) -> None:
         if self.state == "loading":
-            raise Overloaded("the model is being loaded", code="engine_loading", retry_after=RETRY_AFTER)
+            raise still_loading()
         if self.state == "draining":
             raise Overloaded("the service is shutting down", code="draining", retry_after=RETRY_AFTER)
         if self.state == "failed":
@@ -181,7 +181,7 @@ class Service:
         Raises InvalidAudio, InvalidRequest (an unknown language), DeadlineExceeded, EngineFailure or Overloaded.
         """
         if self._transcriber is None:
-            raise Overloaded("the model is being loaded", code="engine_loading", retry_after=RETRY_AFTER)
+            raise still_loading()
         return await self._transcriber.transcribe(upload, options, trace, on_progress, tenant)
 
     async def close(self) -> None:
@@ -201,30 +201,24 @@ class Service:
             self._engine.close()
 
 
+def still_loading() -> Overloaded:
+    return Overloaded("the model is being loaded", code="engine_loading", retry_after=RETRY_AFTER)
+
+
 async def in_own_thread(work: Callable[[], Value]) -> Value:
     """Run blocking work in a daemon thread that ends with it, so that a shutdown never waits for it.
 
     CTranslate2 wants it so: the first thread that touches CUDA gets the legacy default stream,
     which all others wait for, and must not be one that decodes.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Value] = loop.create_future()
-
-    def settle(value: Value | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)  # type: ignore[arg-type]  # None only where Value is
+    future: Future[Value] = Future()
+    future.set_running_or_notify_cancel()  # from now on a caller that gives up leaves it to end by itself
 
     def run() -> None:
         try:
-            outcome: tuple[Value | None, BaseException | None] = (work(), None)
+            future.set_result(work())
         except Exception as error:
-            outcome = (None, error)
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, *outcome)
+            future.set_exception(error)
 
     threading.Thread(target=run, name="load", daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)

@@ -51,8 +51,7 @@ class Vocabulary:
 
     def __init__(self, folder: Path) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._plain = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._plain.encode_special_tokens = True
+        self._tokenizer.encode_special_tokens = True  # text that looks like a control token is text
         self.end_of_text = self._id("<|endoftext|>")
         self._start = self._id("<|startoftranscript|>")
         self._previous = self._id("<|startofprev|>")
@@ -73,7 +72,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The last `PROMPT_LIMIT` text tokens of `text`; what looks like a control token is plain text."""
-        ids = self._plain.encode(" " + text.strip(), add_special_tokens=False).ids
+        ids = self._tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids
         return tuple(token for token in ids if token < self.end_of_text)[-PROMPT_LIMIT:]
 
     def decode(self, tokens: Sequence[int]) -> str:

@@ -124,10 +124,15 @@ class WhisperEngine:
         return self._with_words(encoded, tasks, results)
 
     def _encode(self, tasks: Sequence[DecodingTask]) -> ctranslate2.StorageView:
-        """The encoder's output, made of at most `max_encode_batch` chunks at a time: its memory peaks here."""
+        """The encoder's output, made of at most `max_encode_batch` chunks at a time: its memory peaks here.
+
+        It is brought to the host where it is joined of parts, and where there are several GPUs:
+        another one than that which encoded may take the next call.
+        """
         size = self._max_encode_batch
         parts = [np.stack([task.features for task in tasks[n : n + size]]) for n in range(0, len(tasks), size)]
-        views = [self._model.encode(ctranslate2.StorageView.from_array(p), to_cpu=len(parts) > 1) for p in parts]
+        to_cpu = len(parts) > 1 or len(self._model.device_index) > 1
+        views = [self._model.encode(ctranslate2.StorageView.from_array(part), to_cpu=to_cpu) for part in parts]
         if len(views) == 1:
             return views[0]
         return ctranslate2.StorageView.from_array(np.concatenate([np.array(view) for view in views]))
