@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.gc_collector import GCCollector
@@ -14,6 +14,11 @@ Stage = Literal["upload", "decode", "queue", "inference", "render"]
 BatchOutcome = Literal["ok", "oom", "error"]
 RetryReason = Literal["oom", "poison", "mismatch"]
 Reason = Literal["compression_ratio", "avg_logprob", "length"]
+Rejection = Literal[
+    "too_long", "too_short", "empty", "format", "codec", "corrupt", "rate", "channels", "timeout", "memory", "crash"
+]
+WorkerState = Literal["idle", "busy", "starting"]
+RestartReason = Literal["signal", "timeout", "memory", "protocol", "stuck"]
 
 ENDPOINTS: tuple[Endpoint, ...] = ("transcribe", "transcriptions")
 OUTCOMES: tuple[Outcome, ...] = (
@@ -26,6 +31,9 @@ OUTCOMES: tuple[Outcome, ...] = (
     "internal_error",
 )
 STAGES: tuple[Stage, ...] = ("upload", "decode", "queue", "inference", "render")
+REJECTIONS: tuple[Rejection, ...] = get_args(Rejection)
+WORKER_STATES: tuple[WorkerState, ...] = get_args(WorkerState)
+RESTART_REASONS: tuple[RestartReason, ...] = get_args(RestartReason)
 REASONS: tuple[Reason, ...] = ("compression_ratio", "avg_logprob", "length")
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """The ladder that a request with temperature 0 climbs chunk by chunk (openai/whisper, transcribe.py)."""
@@ -68,6 +76,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._requests()
+        self._front_end()
         self._queue_and_engine()
         self._gpus()
         self.build_info = Info("asr_build", "Version of the service and of Python", registry=self.registry)
@@ -110,6 +119,33 @@ class Metrics:
         for endpoint in ENDPOINTS:
             for name in AUDIO_CLASSES:
                 self.request_duration.labels(endpoint, name)
+
+    def _front_end(self) -> None:
+        registry = self.registry
+        self.decode_rejections_total = Counter(
+            "asr_decode_rejections_total",
+            "Files that could not be transcribed, by what was wrong",
+            ["reason"],
+            registry=registry,
+        )
+        self.decode_workers = Gauge(
+            "asr_decode_workers", "Processes that decode files, by what they do", ["state"], registry=registry
+        )
+        self.decode_worker_restarts_total = Counter(
+            "asr_decode_worker_restarts_total",
+            "Decode workers replaced, by what was wrong with the old one",
+            ["reason"],
+            registry=registry,
+        )
+        self.spool_used = Gauge("asr_spool_used_bytes", "Bytes that wait on disk", registry=registry)
+        self.spool_capacity = Gauge("asr_spool_capacity_bytes", "Bytes that may wait on disk", registry=registry)
+        self.spool_files = Gauge("asr_spool_files", "Files that wait on disk", registry=registry)
+        for rejection in REJECTIONS:
+            self.decode_rejections_total.labels(rejection)
+        for state in WORKER_STATES:
+            self.decode_workers.labels(state)
+        for restart in RESTART_REASONS:
+            self.decode_worker_restarts_total.labels(restart)
 
     def _queue_and_engine(self) -> None:
         registry = self.registry
@@ -178,6 +214,12 @@ class Metrics:
         ]
         for gauge, read in gauges:
             gauge.set_function(read)
+
+    def decode_rejected(self, reason: Rejection) -> None:
+        self.decode_rejections_total.labels(reason).inc()
+
+    def decode_worker_replaced(self, reason: RestartReason) -> None:
+        self.decode_worker_restarts_total.labels(reason).inc()
 
     def batch_finished(self, size: int, seconds: float, outcome: BatchOutcome) -> None:
         self.batches_total.labels(outcome).inc()

@@ -1,6 +1,7 @@
 """Everything an operator can set, read once from a mapping and frozen."""
 
 import difflib
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -62,7 +63,22 @@ class Settings(BaseSettings):
     max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="longest audio of one request, in seconds")
     request_timeout: float = Field(3600.0, gt=0, description="seconds from admission to answer, at most")
     drain_timeout: float = Field(30.0, ge=0, description="seconds that requests in progress get at shutdown")
-    audio_threads: int = Field(2, ge=1, le=64, description="threads that decode audio, find speech and build features")
+    upload_timeout: float = Field(300.0, gt=0, description="seconds from a request's first byte to its last, at most")
+    min_upload_rate: int = Field(
+        10_000, ge=0, description="bytes a second that a body must bring, on average, after its first 5 s"
+    )
+    spool_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / "asr-api",
+        description="where what does not fit in memory waits",
+    )
+    max_spool_bytes: int = Field(8 << 30, ge=0, description="bytes in `spool_dir` at most; more is refused with 503")
+    decode_workers: int = Field(2, ge=1, le=64, description="confined processes that turn files into features")
+    decode_timeout: float = Field(
+        30.0, gt=0, description="seconds, and of CPU, in which a worker must get on with a file; it is replaced if not"
+    )
+    decode_memory_bytes: int = Field(
+        512 << 20, ge=64 << 20, description="memory that decoding one file may take, in bytes"
+    )
     vad_threshold: float = Field(0.5, gt=0, lt=1, description="speech probability above which audio counts as speech")
     model_dir: Path = Field(
         user_cache_path("asr-api") / "models", description="where models are kept; a folder per model"

@@ -18,6 +18,23 @@ Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AudioOptions:
+    """How one request's audio is prepared before Whisper hears it.
+
+    `vad` drops what is not speech; speech begins where its probability reaches `threshold` (None:
+    the service's setting) and ends after `silence_duration_ms` without it, and `prefix_padding_ms`
+    of audio before it are kept. `denoise` and `normalize` clean poor recordings up.
+    """
+
+    vad: bool = True
+    threshold: float | None = None
+    prefix_padding_ms: int = 400
+    silence_duration_ms: int = 160
+    denoise: bool = False
+    normalize: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptionOptions:
     """What one request asks for.
 
@@ -36,6 +53,7 @@ class TranscriptionOptions:
     timestamps: bool = False
     max_segment_seconds: float = 7.0
     max_line_width: int = 42
+    audio: AudioOptions = AudioOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +75,28 @@ class AudioChunk:
     @property
     def duration(self) -> float:
         return len(self.samples) / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureChunk:
+    """A chunk as the engine is given it: `features` are the log-mel frames that hear it.
+
+    Shape (n_mels, frames), float16, at most 3000 frames. `offset`, `length` (both in samples) and
+    `voiced` (seconds) are those of its AudioChunk.
+    """
+
+    features: NDArray[np.float16]
+    offset: int
+    length: int
+    voiced: float
+
+    @property
+    def start(self) -> float:
+        return self.offset / SAMPLE_RATE
+
+    @property
+    def duration(self) -> float:
+        return self.length / SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
