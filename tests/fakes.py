@@ -1,7 +1,8 @@
 """Stand-ins for the parts around the one under test, handed in by argument."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from asr_api.batching import Flow, Served
 from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, EngineInfo, Features
-from asr_api.errors import AsrError
-from asr_api.transcription import SAMPLE_RATE, AudioChunk, Samples
+from asr_api.errors import AsrError, StartupError
+from asr_api.transcription import SAMPLE_RATE, AudioOptions, ChunkPlace, FeatureChunk
 
 INFO = EngineInfo("fake", "cpu", "float32", 1, 80, ("en", "de", "fr"))
 
@@ -30,31 +31,66 @@ def result(text: str, **changes: object) -> DecodingResult:
     return DecodingResult(**(values | changes))  # type: ignore[arg-type]
 
 
-def features_of(samples: Samples) -> Features:
-    """Features that carry the first sample, by which fake engines know the chunk."""
-    return np.full((1, 1), samples[0], np.float32)
+def features_of(chunk: FeatureChunk) -> Features:
+    """Features that carry the chunk's number, by which fake engines know it."""
+    return chunk.features.astype(np.float32)
 
 
 def number_of(task: DecodingTask) -> int:
     return int(task.features[0, 0])
 
 
-class FakeFrontEnd:
-    """Ten seconds a chunk, chunk n filled with the value n; then `silence` seconds in which nobody speaks."""
+@dataclass
+class FakeRecording:
+    """Ten seconds a chunk; then `silence` seconds in which nobody speaks."""
 
-    def __init__(self, chunks: int, silence: int = 0) -> None:
+    count: int
+    silence: int
+    claimed_seconds: float | None
+    work: float = 0.0
+    seconds: float | None = None
+    elapsed: float = 0.125
+
+    async def __aiter__(self) -> AsyncIterator[FeatureChunk]:
+        size = 10 * SAMPLE_RATE
+        for number in range(self.count):
+            self.work += 10
+            yield FeatureChunk(ChunkPlace(number * size, size, 9.0), np.full((1, 1), number, np.float16))
+        self.seconds = self.count * 10.0 + self.silence
+
+
+class FakeFrontEnd:
+    """A recording of `chunks` chunks whatever the file is; one with content is refused with it."""
+
+    def __init__(self, chunks: int, silence: int = 0, claimed: float | None = None) -> None:
         self._count = chunks
         self._silence = silence
+        self._claimed = claimed
+        self.options: list[AudioOptions] = []
 
-    def load(self, source: BinaryIO) -> Samples:
-        error = source.read()
+    @asynccontextmanager
+    async def open(self, upload: BinaryIO, options: AudioOptions) -> AsyncIterator[FakeRecording]:
+        self.options.append(options)
+        error = upload.read()
         if error:
             raise AsrError(error.decode())
-        return np.zeros((self._count * 10 + self._silence) * SAMPLE_RATE, np.float32)
+        yield FakeRecording(self._count, self._silence, self._claimed)
 
-    def chunks(self, samples: Samples) -> list[AudioChunk]:
-        size = 10 * SAMPLE_RATE
-        return [AudioChunk(np.full(size, n, np.float32), n * size, 9.0) for n in range(self._count)]
+
+class FakeDecoding:
+    """Processes that are none."""
+
+    def __init__(self, error: StartupError | None = None) -> None:
+        self._error = error
+        self.running = False
+
+    async def open(self) -> None:
+        if self._error:
+            raise self._error
+        self.running = True
+
+    async def close(self) -> None:
+        self.running = False
 
 
 @dataclass

@@ -14,8 +14,9 @@ from asr_api.gpu import GpuMonitor
 from asr_api.logs import configure_logging
 from asr_api.metrics import Metrics, audio_class
 from asr_api.selftest import likeness, sample_for, self_test
-from asr_api.transcription import SAMPLE_RATE
-from tests.fakes import FakeEngine, features_of, result
+from tests.fakes import FakeEngine, result
+
+FEATURES = np.zeros((80, 3000), np.float32)
 
 
 @dataclass
@@ -134,19 +135,19 @@ class Reader(FakeEngine):
 def test_the_self_test_returns_what_was_read() -> None:
     """The sample of any model but the bundled one is the 1961 address."""
     sample = sample_for("large-v3")
-    assert self_test(Reader(" " + sample.text), sample, np.zeros(SAMPLE_RATE, np.float32), features_of) == sample.text
+    assert self_test(Reader(" " + sample.text), sample, FEATURES, 1.0) == sample.text
     assert sample_for("callsign").name == "callsign.flac"
 
 
 def test_an_engine_that_hears_nothing_is_refused() -> None:
     """Empty transcripts are how a driver that is too old shows itself; better no start than silence."""
     with pytest.raises(ModelUnavailable, match="hears nothing"):
-        self_test(Reader(" "), sample_for("base"), np.zeros(SAMPLE_RATE, np.float32), features_of)
+        self_test(Reader(" "), sample_for("base"), FEATURES, 1.0)
 
 
 def test_other_words_are_only_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """A model made for one language may read the English sample as it likes."""
-    self_test(Reader(" etwas ganz anderes"), sample_for("base"), np.zeros(SAMPLE_RATE, np.float32), features_of)
+    self_test(Reader(" etwas ganz anderes"), sample_for("base"), FEATURES, 1.0)
     assert "other words than expected" in caplog.text
 
 

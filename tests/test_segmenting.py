@@ -2,19 +2,18 @@
 
 import itertools
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_api.engine.protocol import DecodingResult
 from asr_api.segmenting import SegmentRules, segments_of
-from asr_api.transcription import SAMPLE_RATE, AudioChunk, Word
+from asr_api.transcription import SAMPLE_RATE, ChunkPlace, Word
 
 RULES = SegmentRules(max_seconds=7, max_line_width=20, pause=1)
 
 
-def chunk(offset: float = 0, seconds: float = 30) -> AudioChunk:
-    return AudioChunk(np.zeros(round(seconds * SAMPLE_RATE), np.float32), round(offset * SAMPLE_RATE), seconds)
+def chunk(offset: float = 0, seconds: float = 30) -> ChunkPlace:
+    return ChunkPlace(round(offset * SAMPLE_RATE), round(seconds * SAMPLE_RATE), seconds)
 
 
 def result(*words: Word) -> DecodingResult:

@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,14 +10,15 @@ import pytest
 
 from asr_api.admission import Admission
 from asr_api.engine.protocol import Engine
-from asr_api.errors import AsrError, EngineFailure, ModelUnavailable, Overloaded
+from asr_api.errors import AsrError, EngineFailure, ModelUnavailable, Overloaded, StartupError
 from asr_api.metrics import BatchOutcome, Metrics
 from asr_api.service import Loaded, Parts, Service
 from asr_api.settings import Settings
+from asr_api.spool import Spool
 from asr_api.trace import Trace
 from asr_api.transcriber import Submitter, Transcriber
 from asr_api.transcription import TranscriptionOptions
-from tests.fakes import FakeEngine, FakeFrontEnd, features_of
+from tests.fakes import FakeDecoding, FakeEngine, FakeFrontEnd, features_of
 
 pytestmark = pytest.mark.anyio
 
@@ -35,20 +35,18 @@ def service_of(
     chunks: int = 1,
     on_failed: Callable[[AsrError], None] | None = None,
     metrics: Metrics | None = None,
+    decoding: FakeDecoding | None = None,
     **settings: Any,
 ) -> Service:
     metrics = metrics or Metrics("test")
 
-    def transcriber(
-        engine: Engine, queue: Submitter, admission: Admission, executor: Executor, window: int
-    ) -> Transcriber:
+    def transcriber(engine: Engine, queue: Submitter, admission: Admission, window: int) -> Transcriber:
         return Transcriber(
             queue,
             FakeFrontEnd(chunks),
             features_of,
             engine.tokenize,
             languages=engine.info.languages,
-            executor=executor,
             metrics=metrics,
             admission=admission,
             beam_size=1,
@@ -56,7 +54,10 @@ def service_of(
             timeout=30,
         )
 
-    return Service(Settings(**settings), metrics, Parts(load, transcriber), on_failed=on_failed)
+    values = Settings(**settings)
+    spool = Spool(values.spool_dir, values.max_spool_bytes, metrics)
+    parts = Parts(load, decoding or FakeDecoding(), spool, transcriber)
+    return Service(values, metrics, parts, on_failed=on_failed)
 
 
 @asynccontextmanager
@@ -108,6 +109,14 @@ async def test_a_model_that_cannot_be_had_is_raised() -> None:
 
     service = service_of(load)
     with pytest.raises(ModelUnavailable, match="install"):
+        await service.open()
+    await service.close()
+
+
+async def test_workers_that_do_not_start_are_raised() -> None:
+    """Without processes that decode there is no service."""
+    service = service_of(lambda: Loaded(FakeEngine(), ""), decoding=FakeDecoding(StartupError("no worker")))
+    with pytest.raises(StartupError, match="no worker"):
         await service.open()
     await service.close()
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "asr_api"
 LAYERS: list[set[str]] = [
     {"errors", "transcription", "__init__", "samples"},
     {"settings", "metrics", "logs"},
-    {"trace"},
+    {"trace", "spool"},
     {"scheduling", "audio", "engine", "models", "gpu"},
     {"batching", "admission"},
     {"segmenting", "selftest"},

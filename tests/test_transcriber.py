@@ -2,8 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,12 +21,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as executor:
-        yield executor
-
-
-@pytest.fixture
 def metrics() -> Metrics:
     return Metrics("test")
 
@@ -38,16 +31,17 @@ def admission() -> Admission:
 
 
 @pytest.fixture
-def build(pool: ThreadPoolExecutor, metrics: Metrics, admission: Admission) -> Callable[..., Transcriber]:
-    def transcriber(queue: Any, chunks: int = 3, silence: int = 0, **options: Any) -> Transcriber:
+def build(metrics: Metrics, admission: Admission) -> Callable[..., Transcriber]:
+    def transcriber(
+        queue: Any, chunks: int = 3, silence: int = 0, claimed: float | None = None, **options: Any
+    ) -> Transcriber:
         defaults: dict[str, Any] = {"beam_size": 5, "window": 4, "timeout": 30}
         return Transcriber(
             queue,
-            FakeFrontEnd(chunks, silence),
+            FakeFrontEnd(chunks, silence, claimed),
             features_of,
             lambda text: tuple(range(len(text.split()))),
             languages=("en", "de"),
-            executor=pool,
             metrics=metrics,
             admission=admission,
             **(defaults | options),
@@ -170,17 +164,17 @@ async def test_the_trace_tells_what_the_request_waited_for(build: Callable[..., 
     trace = Trace("id")
     await build(FakeQueue(words_of_chunk)).transcribe(io.BytesIO(), TranscriptionOptions(), trace)
     assert (trace.audio_seconds, trace.stages["queue"], trace.stages["inference"]) == (30, 0.25, 0.5)
-    assert trace.batch_sizes == [3, 3, 3]
+    assert (trace.batch_sizes, trace.stages["decode"]) == ([3, 3, 3], 0.125)
 
 
 async def test_progress_is_told_in_audio_seconds(build: Callable[..., Transcriber]) -> None:
-    """After each chunk, up to the whole, silences among it."""
+    """After each chunk, up to the whole, silences among it; by the file's own word until its length is known."""
     told: list[tuple[float, float]] = []
-    transcriber = build(FakeQueue(words_of_chunk), silence=30)
+    transcriber = build(FakeQueue(words_of_chunk), silence=30, claimed=59)
     await transcriber.transcribe(
         io.BytesIO(), TranscriptionOptions(), Trace("id"), lambda done, total: told.append((done, total))
     )
-    assert told == [(20, 60), (40, 60), (60, 60)]
+    assert told == [(10, 59), (40, 60), (60, 60)]
 
 
 async def test_hotwords_stand_before_the_prompt(build: Callable[..., Transcriber]) -> None:

@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
-from asr_api.assembly import load, log_mel
-from asr_api.audio.decoding import AudioLimits
-from asr_api.audio.features import LogMel
-from asr_api.audio.frontend import AudioFrontEnd
+from asr_api.assembly import dtype_of, load
+from asr_api.audio.chunking import Chunker
+from asr_api.audio.decoding import AudioLimits, decode_audio
+from asr_api.audio.features import LogMel, padded
 from asr_api.audio.speech import SpeechDetector
-from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, Engine
+from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, Engine, Features
+from asr_api.fallback import Thresholds
 from asr_api.settings import Settings
-from asr_api.transcriber import Thresholds
+from asr_api.transcription import AudioChunk, AudioOptions, Samples
 
 from .recordings import Recording
 
@@ -38,24 +39,36 @@ class Offline:
     """An engine loaded as the service loads it."""
 
     engine: Engine
-    front_end: AudioFrontEnd
-    features: LogMel
+    limits: AudioLimits
+    detector: SpeechDetector
+    log_mel: LogMel
     beam_size: int
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
         """Raises ModelUnavailable."""
-        front_end = AudioFrontEnd(
-            AudioLimits(settings.max_audio_seconds), SpeechDetector.load(threshold=settings.vad_threshold)
-        )
-        engine = load(settings, front_end, None).engine
-        return cls(engine, front_end, log_mel(engine), settings.beam_size)
+        engine = load(settings, None).engine
+        detector = SpeechDetector.load(threshold=settings.vad_threshold)
+        limits = AudioLimits(settings.max_audio_seconds)
+        return cls(engine, limits, detector, LogMel(engine.info.n_mels), settings.beam_size)
+
+    def samples(self, recording: Recording) -> Samples:
+        return decode_audio(recording.file, self.limits)
+
+    def chunk(self, samples: Samples) -> AudioChunk:
+        """The one chunk. Raises ValueError where there is none, or more."""
+        chunker = Chunker(self.detector, AudioOptions())
+        (chunk,) = [*chunker.push(samples), *chunker.finish()]
+        return chunk
+
+    def features(self, chunk: AudioChunk) -> Features:
+        return padded(self.log_mel.heard(chunk.samples), dtype_of(self.engine))
 
     def task(self, recording: Recording) -> DecodingTask:
         """The one chunk of a recording. Raises ValueError where it has none, or more."""
-        (chunk,) = self.front_end.chunks(self.front_end.load(recording.file))
+        chunk = self.chunk(self.samples(recording))
         options = DecodingOptions(beam_size=self.beam_size)
-        return DecodingTask(self.features(chunk.samples), chunk.duration, None, "transcribe", (), options)
+        return DecodingTask(self.features(chunk), chunk.duration, None, "transcribe", (), options)
 
     def decode(self, tasks: Sequence[DecodingTask]) -> list[DecodingResult]:
         results: list[DecodingResult] = []
@@ -72,11 +85,11 @@ class Offline:
 
     def steps(self, recording: Recording) -> Steps:
         clock = [time.perf_counter()]
-        samples = self.front_end.load(recording.file)
+        samples = self.samples(recording)
         clock.append(time.perf_counter())
-        (chunk,) = self.front_end.chunks(samples)
+        chunk = self.chunk(samples)
         clock.append(time.perf_counter())
-        features = self.features(chunk.samples)
+        features = self.features(chunk)
         clock.append(time.perf_counter())
         options = DecodingOptions(beam_size=self.beam_size)
         self.decode([DecodingTask(features, chunk.duration, None, "transcribe", (), options)])

@@ -27,16 +27,10 @@ class AdmissionLimits:
 
 
 class Hold:
-    """The audio that one request has brought, in seconds, less what is done."""
+    """The audio of one request that is still to be done, in seconds."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-
-    def advance(self, seconds: float) -> float:
-        """Take off what is done; returns how much that was."""
-        done = min(seconds, self.seconds)
-        self.seconds -= done
-        return done
 
 
 class Admission:
@@ -84,11 +78,12 @@ class Admission:
         try:
             yield hold
         finally:
-            self.release(hold, hold.seconds)
+            self.settle(hold, 0.0)
 
-    def release(self, hold: Hold, seconds: float) -> None:
-        """Book out what of a request's audio is done."""
-        self.seconds = max(0.0, self.seconds - hold.advance(seconds))
+    def settle(self, hold: Hold, seconds: float) -> None:
+        """Say what of a request's audio is still to be done; it may turn out more than was booked."""
+        self.seconds = max(0.0, self.seconds - hold.seconds + seconds)
+        hold.seconds = seconds
 
     def expected_wait(self) -> float | None:
         """Seconds until what waits now is done, by the measured throughput; None before the first measurement."""

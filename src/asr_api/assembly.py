@@ -1,17 +1,16 @@
 """The one place where the parts of the service are built and handed to each other."""
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 from functools import partial
 
 import numpy as np
 
 from asr_api import __version__
 from asr_api.admission import Admission
-from asr_api.audio.decoding import AudioLimits
-from asr_api.audio.features import LogMel
-from asr_api.audio.frontend import AudioFrontEnd
-from asr_api.audio.speech import SpeechDetector
+from asr_api.audio.confined import ConfinedFrontEnd
+from asr_api.audio.decoding import AudioLimits, decode_audio
+from asr_api.audio.features import LogMel, padded
+from asr_api.audio.pool import DecodePool, WorkerLimits, worker_command
 from asr_api.engine.protocol import Engine
 from asr_api.engine.whisper import WhisperEngine
 from asr_api.errors import AsrError
@@ -21,7 +20,9 @@ from asr_api.models.resolve import resolve_model
 from asr_api.selftest import sample_for, self_test
 from asr_api.service import Loaded, Parts, Service
 from asr_api.settings import Settings
+from asr_api.spool import Spool
 from asr_api.transcriber import Submitter, Transcriber
+from asr_api.transcription import SAMPLE_RATE
 
 
 def build_service(
@@ -33,17 +34,25 @@ def build_service(
 ) -> Service:
     """A service that is still to be opened."""
     metrics = Metrics(__version__)
-    front_end = AudioFrontEnd(
-        AudioLimits(max_seconds=settings.max_audio_seconds), SpeechDetector.load(threshold=settings.vad_threshold)
-    )
+    spool = Spool(settings.spool_dir, settings.max_spool_bytes, metrics)
+    pool = build_pool(settings, metrics)
     parts = Parts(
-        load=partial(load, settings, front_end, on_progress),
-        transcriber=partial(build_transcriber, settings, front_end, metrics),
+        load=partial(load, settings, on_progress),
+        decoding=pool,
+        spool=spool,
+        transcriber=partial(build_transcriber, settings, pool, spool, metrics),
     )
     return Service(settings, metrics, parts, on_ready=on_ready, on_failed=on_failed)
 
 
-def load(settings: Settings, front_end: AudioFrontEnd, on_progress: OnProgress | None) -> Loaded:
+def build_pool(settings: Settings, metrics: Metrics) -> DecodePool:
+    limits = WorkerLimits(settings.decode_timeout, settings.decode_memory_bytes)
+    return DecodePool(
+        worker_command(limits), settings.spool_dir, size=settings.decode_workers, limits=limits, metrics=metrics
+    )
+
+
+def load(settings: Settings, on_progress: OnProgress | None) -> Loaded:
     """Find the model, load it and hear it read its sample. Raises ModelUnavailable."""
     model = resolve_model(
         settings.model,
@@ -64,32 +73,36 @@ def load(settings: Settings, front_end: AudioFrontEnd, on_progress: OnProgress |
     )
     sample = sample_for(settings.model)
     with open(sample.path, "rb") as recording:
-        samples = front_end.load(recording)
-    return Loaded(engine, self_test(engine, sample, samples, log_mel(engine)))
+        samples = decode_audio(recording, AudioLimits(max_seconds=settings.max_audio_seconds))
+    features = padded(LogMel(engine.info.n_mels).heard(samples), dtype_of(engine))
+    return Loaded(engine, self_test(engine, sample, features, len(samples) / SAMPLE_RATE))
 
 
-def log_mel(engine: Engine) -> LogMel:
-    """The features that the engine wants: half floats on a GPU, which spares it the conversion."""
-    return LogMel(engine.info.n_mels, np.float16 if engine.info.device == "cuda" else np.float32)
+def dtype_of(engine: Engine) -> type[np.float16 | np.float32]:
+    """What the engine takes without a conversion: half floats on a GPU, single ones on a CPU."""
+    return np.float16 if engine.info.device == "cuda" else np.float32
 
 
 def build_transcriber(
     settings: Settings,
-    front_end: AudioFrontEnd,
+    pool: DecodePool,
+    spool: Spool,
     metrics: Metrics,
     engine: Engine,
     queue: Submitter,
     admission: Admission,
-    executor: Executor,
     window: int,
 ) -> Transcriber:
+    dtype = dtype_of(engine)
+    front_end = ConfinedFrontEnd(
+        pool, partial(spool.file, 0), engine.info.n_mels, settings.max_audio_seconds, settings.vad_threshold
+    )
     return Transcriber(
         queue,
         front_end,
-        log_mel(engine),
+        lambda chunk: padded(chunk.features, dtype),
         engine.tokenize,
         languages=engine.info.languages,
-        executor=executor,
         metrics=metrics,
         admission=admission,
         beam_size=settings.beam_size,

@@ -4,9 +4,11 @@ AsrError
 ├── InvalidRequest      400  a field of the request is wrong
 ├── InvalidAudio        400  the file is not audio that can be transcribed
 ├── UploadTooLarge      413
+├── UploadTimeout       408  the body comes too slowly
 ├── UnsupportedMedia    415  not multipart, or compressed in transit
 ├── UnknownModel        404
 ├── Overloaded          503  no room now: queue full, loading, draining
+│   └── StorageFull          no room on disk
 ├── DeadlineExceeded    504
 ├── EngineFailure       500
 └── StartupError             the service cannot start; says what to do
@@ -60,6 +62,12 @@ class UploadTooLarge(AsrError):
     status, type, default_code, outcome = 413, "invalid_request_error", "upload_too_large", "client_error"
 
 
+class UploadTimeout(AsrError):
+    """The request body did not come within `upload_timeout`, or came slower than `min_upload_rate`."""
+
+    status, type, default_code, outcome = 408, "invalid_request_error", "upload_timeout", "client_error"
+
+
 class UnsupportedMedia(AsrError):
     """The request body is not `multipart/form-data`, or is compressed in transit."""
 
@@ -82,6 +90,12 @@ class TooManyRequests(Overloaded):
     """No room, said with the status that some clients and proxies expect."""
 
     status, type = 429, "rate_limit_error"
+
+
+class StorageFull(Overloaded):
+    """The disk or its budget, `max_spool_bytes`, has no room for what must wait there."""
+
+    default_code = "storage_full"
 
 
 class DeadlineExceeded(AsrError):

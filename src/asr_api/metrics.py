@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -18,7 +19,7 @@ Rejection = Literal[
     "too_long", "too_short", "empty", "format", "codec", "corrupt", "rate", "channels", "timeout", "memory", "crash"
 ]
 WorkerState = Literal["idle", "busy", "starting"]
-RestartReason = Literal["signal", "timeout", "memory", "protocol", "stuck"]
+RestartReason = Literal["signal", "timeout", "memory", "protocol"]
 
 ENDPOINTS: tuple[Endpoint, ...] = ("transcribe", "transcriptions")
 OUTCOMES: tuple[Outcome, ...] = (
@@ -220,6 +221,11 @@ class Metrics:
 
     def decode_worker_replaced(self, reason: RestartReason) -> None:
         self.decode_worker_restarts_total.labels(reason).inc()
+
+    def watch_decode_workers(self, count: Callable[[WorkerState], int]) -> None:
+        """Ask for the number of workers in each state at each scrape."""
+        for state in WORKER_STATES:
+            self.decode_workers.labels(state).set_function(partial(count, state))
 
     def batch_finished(self, size: int, seconds: float, outcome: BatchOutcome) -> None:
         self.batches_total.labels(outcome).inc()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from asr_api.engine.protocol import DecodingResult
-from asr_api.transcription import AudioChunk, Segment, Word
+from asr_api.transcription import ChunkPlace, Segment, Word
 
 SENTENCE_END = tuple(".?!。？！…।؟")
 ABBREVIATION_LENGTH = 2
@@ -38,12 +38,12 @@ class SegmentRules:
         return words[-1].end - words[0].start <= self.max_seconds and length <= LINES * self.max_line_width
 
 
-def segments_of(chunk: AudioChunk, result: DecodingResult, rules: SegmentRules) -> list[Segment]:
+def segments_of(place: ChunkPlace, result: DecodingResult, rules: SegmentRules) -> list[Segment]:
     """The segments of one chunk in the request's time; one for all of it where the words have no times."""
     if not result.words:
-        whole = Word(result.text, 0.0, chunk.duration, 1.0, result.tokens)
-        return [_segment(chunk, result, (whole,), timed=False)]
-    return [_segment(chunk, result, words, timed=True) for words in _groups(result.words, rules)]
+        whole = Word(result.text, 0.0, place.duration, 1.0, result.tokens)
+        return [_segment(place, result, (whole,), timed=False)]
+    return [_segment(place, result, words, timed=True) for words in _groups(result.words, rules)]
 
 
 def _groups(words: Sequence[Word], rules: SegmentRules) -> Iterator[tuple[Word, ...]]:
@@ -80,15 +80,15 @@ def _ends_sentence(word: str) -> bool:
     return text.endswith(SENTENCE_END) and not short
 
 
-def _segment(chunk: AudioChunk, result: DecodingResult, words: tuple[Word, ...], *, timed: bool) -> Segment:
+def _segment(place: ChunkPlace, result: DecodingResult, words: tuple[Word, ...], *, timed: bool) -> Segment:
     """Numbered 0: whoever joins the chunks numbers them."""
     moved = tuple(
-        Word(word.word, round(chunk.start + word.start, 3), round(chunk.start + word.end, 3), word.probability)
+        Word(word.word, round(place.start + word.start, 3), round(place.start + word.end, 3), word.probability)
         for word in words
     )
     return Segment(
         id=0,
-        seek=round(chunk.start * 100),
+        seek=round(place.start * 100),
         start=moved[0].start,
         end=moved[-1].end,
         text="".join(word.word for word in words),

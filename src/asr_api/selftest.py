@@ -2,14 +2,12 @@
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from importlib.resources import files
 
 from asr_api.engine.protocol import DecodingOptions, DecodingTask, Engine, Features
 from asr_api.errors import ModelUnavailable
-from asr_api.transcription import SAMPLE_RATE, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ def sample_for(model: str) -> Sample:
     return Sample(name, table[name]["text"], table[name]["language"])
 
 
-def self_test(engine: Engine, sample: Sample, samples: Samples, features: Callable[[Samples], Features]) -> str:
+def self_test(engine: Engine, sample: Sample, features: Features, seconds: float) -> str:
     """Decode the sample and return its words.
 
     Raises ModelUnavailable where nothing is heard, which is how a driver that does not fit shows
@@ -46,7 +44,7 @@ def self_test(engine: Engine, sample: Sample, samples: Samples, features: Callab
     """
     options = DecodingOptions(beam_size=1)
     language = sample.language if sample.language in engine.info.languages else None
-    task = DecodingTask(features(samples), len(samples) / SAMPLE_RATE, language, "transcribe", (), options)
+    task = DecodingTask(features, seconds, language, "transcribe", (), options)
     (result,) = engine.decode([task])
     if isinstance(result, Exception):
         raise result

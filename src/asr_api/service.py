@@ -5,10 +5,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeVar
+from typing import BinaryIO, Literal, Protocol, TypeVar
 
 from asr_api.admission import Admission, AdmissionLimits, refusal_of
 from asr_api.batching import BatchingQueue
@@ -16,6 +16,7 @@ from asr_api.engine.protocol import DecodingResult, DecodingTask, Engine, Engine
 from asr_api.errors import AsrError, EngineFailure, Overloaded
 from asr_api.metrics import Metrics
 from asr_api.settings import Settings
+from asr_api.spool import Spool
 from asr_api.trace import Trace
 from asr_api.transcriber import Progress, Submitter, Transcriber
 from asr_api.transcription import Transcription, TranscriptionOptions
@@ -38,12 +39,23 @@ class Loaded:
     self_test: str
 
 
+class Decoding(Protocol):
+    """What has to run before files can be prepared. `open` raises StartupError."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How a service gets its parts: `load` blocks until the engine is ready, `transcriber` ties all together."""
+    """How a service gets its parts: `load` blocks until the engine is ready, `decoding` are the processes
+    that prepare files, `spool` is where what is large waits, and `transcriber` ties all together.
+    """
 
     load: Callable[[], Loaded]
-    transcriber: Callable[[Engine, Submitter, Admission, Executor, int], Transcriber]
+    decoding: Decoding
+    spool: Spool
+    transcriber: Callable[[Engine, Submitter, Admission, int], Transcriber]
 
 
 class Service:
@@ -64,6 +76,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.spool = parts.spool
         self.state: State = "loading"
         self._parts = parts
         self._on_ready = on_ready
@@ -79,7 +92,6 @@ class Service:
         self._queue: Queue | None = None
         self._transcriber: Transcriber | None = None
         self._workers: list[asyncio.Task[None]] = []
-        self._audio_pool = ThreadPoolExecutor(settings.audio_threads, thread_name_prefix="audio")
         self._engine_pool: ThreadPoolExecutor | None = None
 
     @property
@@ -90,7 +102,8 @@ class Service:
     async def open(self) -> None:
         """Load the engine and take requests. Raises StartupError where it cannot be loaded."""
         began = time.monotonic()
-        loaded = await in_own_thread(self._parts.load)
+        self.spool.open()
+        loaded, _ = await asyncio.gather(in_own_thread(self._parts.load), self._parts.decoding.open())
         self.metrics.engine_load.set(time.monotonic() - began)
         self._start(loaded.engine)
         self._enter("ready")
@@ -121,7 +134,7 @@ class Service:
             max_queue_delay=self.settings.max_queue_delay,
             observer=self.metrics,
         )
-        self._transcriber = self._parts.transcriber(engine, self._queue, self._admission, self._audio_pool, window)
+        self._transcriber = self._parts.transcriber(engine, self._queue, self._admission, window)
         self._workers = [asyncio.create_task(self._queue.run(), name=f"worker-{n}") for n in range(info.num_workers)]
         for worker in self._workers:
             worker.add_done_callback(self._worker_ended)
@@ -194,9 +207,9 @@ class Service:
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
-        for pool in (self._audio_pool, self._engine_pool):
-            if pool is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
+        await self._parts.decoding.close()
+        if self._engine_pool is not None:
+            self._engine_pool.shutdown(wait=False, cancel_futures=True)
         if self._engine is not None:
             self._engine.close()
 

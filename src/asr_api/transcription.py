@@ -77,15 +77,10 @@ class AudioChunk:
         return len(self.samples) / SAMPLE_RATE
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureChunk:
-    """A chunk as the engine is given it: `features` are the log-mel frames that hear it.
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """Where a chunk stands in the request's audio, in samples, and the seconds of speech in it."""
 
-    Shape (n_mels, frames), float16, at most 3000 frames. `offset`, `length` (both in samples) and
-    `voiced` (seconds) are those of its AudioChunk.
-    """
-
-    features: NDArray[np.float16]
     offset: int
     length: int
     voiced: float
@@ -97,6 +92,17 @@ class FeatureChunk:
     @property
     def duration(self) -> float:
         return self.length / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureChunk:
+    """A chunk as it leaves the front end: the log-mel frames that hear it.
+
+    Shape (n_mels, frames), float16, at most 3000 frames.
+    """
+
+    place: ChunkPlace
+    features: NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True)

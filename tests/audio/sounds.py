@@ -30,6 +30,39 @@ def noise(seconds: float, seed: int = 0) -> Samples:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, count).astype(np.float32)
 
 
+def noise_of(kind: str, count: int, seed: int = 0) -> Samples:
+    """White or pink noise or a mains hum of 50 Hz with its harmonics, at 0 dB."""
+    chance = np.random.default_rng(seed).standard_normal(count)
+    if kind == "pink":
+        slope = np.sqrt(np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 20))
+        chance = np.fft.irfft(np.fft.rfft(chance) / slope, count)
+    elif kind == "hum":
+        seconds = np.arange(count) / SAMPLE_RATE
+        chance = np.sum([np.sin(2 * np.pi * 50 * n * seconds + n) / n for n in range(1, 13)], axis=0)
+    unit: Samples = (chance / np.sqrt(np.square(chance).mean())).astype(np.float32)
+    return unit
+
+
+def level(samples: Samples) -> float:
+    """The mean level in decibels of full scale."""
+    return float(10 * np.log10(np.square(samples, dtype=np.float64).mean() + 1e-12))
+
+
+def silence(container: str, codec: str, seconds: float, rate: int = 8_000) -> bytes:
+    """Silence, made a little at a time and in frames as long as the codec has."""
+    target = io.BytesIO()
+    with av.open(target, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, layout="mono", options={"frame_size": "65535"})
+        assert isinstance(stream, av.AudioStream)
+        step = 65_535
+        for start in range(0, round(seconds * rate), step):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, step), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return target.getvalue()
+
+
 def wav(
     data: bytes, rate: int = SAMPLE_RATE, channels: int = 1, bits: int = 16, tag: int = 1, claim: int | None = None
 ) -> bytes:

@@ -1,8 +1,10 @@
 """A service that answers what a test tells it to, and the ways to ask it."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 from starlette.testclient import TestClient
@@ -13,6 +15,7 @@ from asr_api.http import create_http_app
 from asr_api.metrics import Metrics
 from asr_api.service import Service, State
 from asr_api.settings import Settings
+from asr_api.spool import Spool
 from asr_api.trace import Trace
 from asr_api.transcription import Segment, Transcription, TranscriptionOptions, Word
 
@@ -26,7 +29,10 @@ HELLO = Transcription("Hello there. Bye.", "transcribe", "en", 0.98, 2.5, SEGMEN
 
 
 class FakeService(Service):
-    """Answers `answer`, raises `error` or waits at `gate`; `refusal` is why there is no place."""
+    """Answers `answer`, raises `error` or waits at `gate`; `refusal` is why there is no place.
+
+    `spool_dir` and `max_spool_bytes` are those of its spool, whose files never have names.
+    """
 
     def __init__(
         self,
@@ -38,9 +44,20 @@ class FakeService(Service):
         info: EngineInfo | None = INFO,
         gated: bool = False,
         max_upload_bytes: int = 1 << 24,
+        upload_timeout: float = 300.0,
+        min_upload_rate: int = 10_000,
+        spool_dir: Path | None = None,
+        max_spool_bytes: int = 1 << 26,
     ) -> None:
-        self.settings = Settings(max_upload_bytes=max_upload_bytes)
+        self.settings = Settings(
+            max_upload_bytes=max_upload_bytes,
+            upload_timeout=upload_timeout,
+            min_upload_rate=min_upload_rate,
+            spool_dir=spool_dir or Path(tempfile.gettempdir()),
+            max_spool_bytes=max_spool_bytes,
+        )
         self.metrics = Metrics("0")
+        self.spool = Spool(self.settings.spool_dir, self.settings.max_spool_bytes, self.metrics)
         self.state = state
         self.heard: list[tuple[bytes, TranscriptionOptions]] = []
         self.files: list[BinaryIO] = []
@@ -89,6 +106,10 @@ class FakeService(Service):
         trace.longest("inference", 0.25)
         trace.batch_sizes.append(3)
         return self._answer
+
+    def proceed(self) -> None:
+        """Let go of those that wait at the gate."""
+        self._gate.set()
 
     def count(self, name: str, **labels: str) -> float:
         """The value of one of the metrics, 0 where it has none."""

@@ -147,7 +147,7 @@ class World:
             async def one(chunk: Chunk) -> None:
                 async with places:
                     served = await self.queue.submit(chunk, flow=flow, cost=chunk.cost, deadline=deadline)
-                self.admission.release(hold, chunk.cost)
+                self.admission.settle(hold, hold.seconds - chunk.cost)
                 if served.result != answer_to(chunk):
                     self.broken.append(f"{chunk} was answered {served.result!r}")
                 self._check()

@@ -1,60 +1,34 @@
-"""Any uploaded file to mono samples at 16 kHz, within limits that the file cannot talk its way past."""
+"""Any uploaded file to mono samples at 16 kHz, block by block, within limits that the file cannot talk its way past."""
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
+from asr_api.audio.blocks import BLOCK, in_blocks, scaled
+from asr_api.audio.cleaning import clean
+from asr_api.audio.formats import BARRIERS, DECODERS, HEAD, QUICK_PROBE, SUPPORTED_FORMATS, signed_format
+from asr_api.audio.resampling import check_sound, resampled
 from asr_api.errors import InvalidAudio
 from asr_api.transcription import SAMPLE_RATE, Samples
 
-SUPPORTED_FORMATS = (
-    "3gp", "aac", "aiff", "amr", "caf", "flac", "m4a", "mkv", "mov", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg",
-    "opus", "w64", "wav", "webm",
-)  # fmt: skip
-"""What a user calls the formats that are read; OpenAI's ten are among them."""
+__all__ = ["BLOCK", "QUICK_PROBE", "AudioLimits", "DecodedAudio", "decode_audio", "open_audio"]
 
-DEMUXERS = (
-    "wav", "w64", "flac", "mp3", "ogg", "mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "aac", "amr",
-    "aiff", "caf", "mpeg",
-)  # fmt: skip
-"""libavformat's names of the same. All others are barred: SDP opens sockets, playlists open files and URLs."""
-
-DECODERS = (
-    "aac", "aac_latm", "ac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "alac", "amrnb", "amrwb", "eac3", "flac",
-    "gsm_ms", "libopencore_amrnb", "libopencore_amrwb", "libopus",
-    "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "opus",
-    "pcm_alaw", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le", "pcm_mulaw", "pcm_s16be", "pcm_s16le",
-    "pcm_s24be", "pcm_s24le", "pcm_s32be", "pcm_s32le", "pcm_s8", "pcm_u8", "vorbis",
-)  # fmt: skip
-"""libavcodec's names of the decoders that may run, also while libavformat probes the streams."""
-
-BARRIERS = {
-    "format_whitelist": ",".join(DEMUXERS),
-    "codec_whitelist": ",".join(DECODERS),
-    "protocol_whitelist": "none",
-}
-"""What libavformat may use while it opens a file; no protocol, should a demuxer still ask for another file."""
-
-QUICK_PROBE = {"probesize": str(64 * 1024), "max_size": str(64 * 1024)}
-"""How much libavformat reads to learn what a file is, in bytes. With its own 5 MB, a WAV of some seconds costs
-several times as much; what hides its sound behind more video than this is opened again with those.
-"""
-
-MIN_RATE, MAX_RATE = 4_000, 384_000
-MAX_CHANNELS = 8
-MAX_FRAME_SECONDS = 30
 MIN_GOOD = 0.9
 """The share of the packets, or of the bytes if the rest has none, that a damaged file must still have."""
+
+MAX_SECONDS_PER_BYTE = 2
+"""What says that it holds more lies: FLAC's longest frame is 16 s (65,535 samples at 4 kHz) in 11 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +39,68 @@ class AudioLimits:
     min_seconds: float = 0.1
 
 
-def decode_audio(source: BinaryIO, limits: AudioLimits) -> Samples:
-    """The first audio stream of a seekable file, mixed to mono at 16 kHz.
+@contextmanager
+def open_audio(
+    source: BinaryIO, limits: AudioLimits, *, denoise: bool = False, normalize: bool = False
+) -> "Iterator[DecodedAudio]":
+    """The first audio stream of a seekable file, to be decoded within the context, with or without clean-up.
 
-    The content alone decides what the file is. No other file and no network address is opened,
-    memory grows with what was decoded and never with what a header claims, and decoding ends at
-    `limits.max_seconds`. A damaged file yields what can be read if 90 % of its packets can.
+    The content alone decides what the file is. No other file and no network address is opened, and
+    `source` is read as decoding goes on.
 
     Raises InvalidAudio whatever is wrong with the file, and OSError if `source` cannot be read.
     """
-    try:
-        with _open(source, BARRIERS | QUICK_PROBE) as container:
-            if _shows_its_sound(container):
-                return _decode(container, _audio_stream(container), limits)
-        with _open(source, BARRIERS) as container:
-            return _decode(container, _audio_stream(container), limits)
-    except InvalidAudio:
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
-            raise
-        raise _invalid(f"The file cannot be decoded: {_reason(error)}.", "corrupt_audio") from error
+    with ExitStack() as opened:
+        with _told():
+            container = opened.enter_context(_open(source, BARRIERS | QUICK_PROBE))
+            if not _shows_its_sound(container):
+                container.close()
+                container = opened.enter_context(_open(source, BARRIERS))
+            stream = _audio_stream(container)
+            audio = DecodedAudio(container, stream, limits, denoise=denoise, normalize=normalize)
+        yield audio
+
+
+def decode_audio(source: BinaryIO, limits: AudioLimits, *, denoise: bool = False, normalize: bool = False) -> Samples:
+    """All of `open_audio`'s blocks as one array. Raises what `open_audio` and `blocks` raise."""
+    with open_audio(source, limits, denoise=denoise, normalize=normalize) as audio:
+        return np.concatenate([np.zeros(0, np.float32), *audio.blocks()])
+
+
+class DecodedAudio:
+    """The audio of an open file, mixed to mono at 16 kHz; to be read once, while the file is open.
+
+    `claimed_seconds` is how long the file says it is, or seems to be by its size; None where it
+    tells nothing. It is the uploader's word: a hint of what is to come and no more.
+    """
+
+    def __init__(
+        self, container: InputContainer, stream: AudioStream, limits: AudioLimits, *, denoise: bool, normalize: bool
+    ) -> None:
+        self.claimed_seconds = _claimed_seconds(container, stream)
+        self._container = container
+        self._stream = stream
+        self._limits = limits
+        self._denoise = denoise
+        self._normalize = normalize
+
+    def blocks(self) -> Iterator[Samples]:
+        """The samples in order, `BLOCK` at a time and the rest at the end; clean-up may make some blocks shorter.
+
+        Memory is that of a few blocks, however long the audio is or claims to be, and decoding ends
+        at `max_seconds`. A damaged file yields what can be read of it; that less than 90 % of its
+        packets could be is known at the end only, so that an error takes back all blocks before it.
+
+        Raises InvalidAudio whatever is wrong with the file, and OSError if `source` cannot be read.
+        """
+        with _told():
+            blocks = scaled(in_blocks(_bounded(self._pieces(), self._limits)))
+            yield from clean(blocks, denoise=self._denoise, normalize=self._normalize)
+
+    def _pieces(self) -> Iterator[NDArray[np.int16]]:
+        tally = _Tally()
+        yield from resampled(_frames(self._container, self._stream, tally))
+        tally.check()
 
 
 class _Anonymous:
@@ -112,16 +127,40 @@ class _Tally:
             raise _invalid(f"The file is damaged: {packets} cannot be decoded.", "corrupt_audio")
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever goes wrong inside is told as InvalidAudio, but for faults of the source itself."""
+    try:
+        yield
+    except InvalidAudio:
+        raise
+    except MemoryError as error:
+        raise _invalid("Decoding the file takes more memory than is allowed.", "audio_too_complex") from error
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+            raise
+        raise _invalid(f"The file cannot be decoded: {_reason(error)}.", "corrupt_audio") from error
+
+
 def _open(source: BinaryIO, options: dict[str, str]) -> InputContainer:
     source.seek(0)
-    if not source.read(1):
+    head = source.read(HEAD)
+    if not head:
         raise _invalid("The file is empty.", "empty_audio")
     source.seek(0)
     try:
         return av.open(_Anonymous(source), "r", container_options=options, metadata_errors="ignore")
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
-        formats = ", ".join(f"'{name}'" for name in SUPPORTED_FORMATS)
-        raise _invalid(f"Invalid file format. Supported formats: [{formats}]", "unsupported_format") from error
+        raise _unreadable(head) from error
+
+
+def _unreadable(head: bytes) -> InvalidAudio:
+    if name := signed_format(head):
+        return _invalid(f"The file is damaged: it begins as {name} does and cannot be opened.", "corrupt_audio")
+    formats = ", ".join(f"'{name}'" for name in SUPPORTED_FORMATS)
+    return _invalid(f"Invalid file format. Supported formats: [{formats}]", "unsupported_format")
 
 
 def _shows_its_sound(container: InputContainer) -> bool:
@@ -139,33 +178,39 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     if context is None or context.name not in DECODERS:
         name = "unknown to us" if context is None else context.name
         raise _invalid(f"The audio codec of the file is not supported: {name}.", "unsupported_codec")
-    _check_sound(context.sample_rate, context.channels)
-    context.thread_count = 1  # the caller's thread pool decides how many cores decode
+    context.thread_count = 1  # the caller's pool decides how many cores decode
+    if not context.channels:
+        _ask_why(context)
+    check_sound(context.sample_rate, context.channels)
     return stream
 
 
-def _check_sound(rate: int, channels: int) -> None:
-    """A forged low rate would let a few bytes grow to gigabytes when they are resampled."""
-    if not MIN_RATE <= (rate or 0) <= MAX_RATE:
-        fact = f"The sample rate of the file is {rate or 0} Hz; {MIN_RATE} to {MAX_RATE} Hz are supported."
-        raise _invalid(fact, "unsupported_sample_rate")
-    if not 1 <= channels <= MAX_CHANNELS:
-        fact = f"The audio of the file has {channels} channels; 1 to {MAX_CHANNELS} are supported."
-        raise _invalid(fact, "unsupported_channels")
+def _ask_why(context: AudioCodecContext) -> None:
+    """Raises MemoryError if that is why libavformat, which keeps it to itself, could not open the decoder."""
+    try:
+        context.open()
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return
 
 
-def _decode(container: InputContainer, stream: AudioStream, limits: AudioLimits) -> Samples:
-    tally = _Tally()
-    frames = _frames(container, stream, tally)
-    blocks = list(_bounded(_resampled(frames), limits.max_seconds))
-    tally.check()
-    return _joined(blocks, limits.min_seconds)
+def _claimed_seconds(container: InputContainer, stream: AudioStream) -> float | None:
+    """The stream's duration, or the container's, or what the size comes to at the bit rate; the first that can be."""
+    claims = (
+        float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0,
+        (container.duration or 0) / av.time_base,
+        8 * container.size / stream.codec_context.bit_rate if stream.codec_context.bit_rate else 0.0,
+    )
+    return next((claim for claim in claims if 0 < claim < MAX_SECONDS_PER_BYTE * container.size), None)
 
 
 def _frames(container: InputContainer, stream: AudioStream, tally: _Tally) -> Iterator[AudioFrame]:
     for packet in _packets(container, stream):
         try:
             frames = stream.decode(packet)
+        except MemoryError:
+            raise
         except av.FFmpegError:
             tally.bad += 1
         else:
@@ -180,59 +225,25 @@ def _packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet
         for packet in container.demux(stream):
             position = max(position, packet.pos or 0)
             yield packet
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         if position < MIN_GOOD * container.size:
             fact = f"The file is damaged: nothing can be read past byte {position} of {container.size}."
             raise _invalid(fact, "corrupt_audio") from error
 
 
-def _resampled(frames: Iterable[AudioFrame]) -> Iterator[NDArray[np.int16]]:
-    """Blocks of samples; a stream that changes its rate or layout gets a resampler anew."""
-    resampler, sound = _resampler(), None
-    for frame in frames:
-        _check_frame(frame)
-        previous, sound = sound, (frame.format.name, frame.layout.name, frame.sample_rate)
-        if previous not in (None, sound):
-            yield from _pull(resampler, None)
-            resampler = _resampler()
-        frame.pts = None  # the samples follow each other, whatever the timestamps say
-        yield from _pull(resampler, frame)
-    yield from _pull(resampler, None)
-
-
-def _resampler() -> AudioResampler:
-    return AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-
-
-def _check_frame(frame: AudioFrame) -> None:
-    _check_sound(frame.sample_rate, frame.layout.nb_channels)
-    if frame.samples > MAX_FRAME_SECONDS * frame.sample_rate:
-        raise _invalid(f"The file has a frame longer than {MAX_FRAME_SECONDS} s.", "corrupt_audio")
-
-
-def _pull(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[NDArray[np.int16]]:
-    for resampled in resampler.resample(frame):
-        if resampled is not None:  # what a resampler with nothing to do answers to a flush
-            yield resampled.to_ndarray()[0]
-
-
-def _bounded(blocks: Iterable[NDArray[np.int16]], max_seconds: float) -> Iterator[NDArray[np.int16]]:
-    room = math.floor(max_seconds * SAMPLE_RATE)
-    for block in blocks:
-        room -= len(block)
-        if room < 0:
-            raise _invalid(f"The audio is longer than the {max_seconds:g} s allowed.", "audio_too_long")
-        yield block
-
-
-def _joined(blocks: list[NDArray[np.int16]], min_seconds: float) -> Samples:
-    samples: Samples = np.concatenate([np.zeros(0, np.int16), *blocks], dtype=np.float32)
-    seconds = len(samples) / SAMPLE_RATE
-    if seconds < min_seconds:
-        fact = f"The audio is {seconds:.3f} s long; at least {min_seconds:g} s are needed."
+def _bounded(pieces: Iterable[NDArray[np.int16]], limits: AudioLimits) -> Iterator[NDArray[np.int16]]:
+    most, length = math.floor(limits.max_seconds * SAMPLE_RATE), 0
+    for piece in pieces:
+        length += len(piece)
+        if length > most:
+            fact = f"The audio is longer than the {limits.max_seconds:.10g} s allowed (max_audio_seconds)."
+            raise _invalid(fact, "audio_too_long")
+        yield piece
+    if length < limits.min_seconds * SAMPLE_RATE:
+        fact = f"The audio is {length / SAMPLE_RATE:.3f} s long; at least {limits.min_seconds:g} s are needed."
         raise _invalid(fact, "audio_too_short")
-    samples *= np.float32(1 / 32768)
-    return samples
 
 
 def _invalid(message: str, code: str) -> InvalidAudio:

@@ -13,6 +13,7 @@ from asr_api.errors import (
     Overloaded,
     UnknownModel,
     UnsupportedMedia,
+    UploadTimeout,
     UploadTooLarge,
 )
 from asr_api.http.responses import ErrorBody, ErrorResponse
@@ -23,7 +24,11 @@ _EXAMPLES: MappingProxyType[int, tuple[str, AsrError]] = MappingProxyType(
         for description, error in (
             ("A field or the audio cannot be served", InvalidAudio("the file is not audio or video", param="file")),
             ("No such model", UnknownModel("the model 'tiny-13' is not served here", param="model")),
-            ("The body is too large", UploadTooLarge("the request body is larger than 1073741824 bytes")),
+            ("The body came too slowly", UploadTimeout("the body took longer than 300 s (upload_timeout)")),
+            (
+                "The body is too large",
+                UploadTooLarge("the request body is larger than 1073741824 bytes (max_upload_bytes)"),
+            ),
             ("The body is not multipart/form-data", UnsupportedMedia("the body must be multipart/form-data")),
             ("The engine failed on this audio; a retry would too", EngineFailure("the engine failed on this audio")),
             ("No room now; retry after `Retry-After` seconds", Overloaded("256 requests are in progress")),

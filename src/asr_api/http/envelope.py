@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from asr_api.errors import AsrError
+from asr_api.errors import AsrError, UploadTimeout, UploadTooLarge
 from asr_api.http.exchange import exchange_of
 from asr_api.http.responses import ErrorBody, ErrorResponse
 from asr_api.metrics import Outcome
@@ -27,6 +27,8 @@ def error_response(error: AsrError) -> Response:
     OpenAI's clients wait `Retry-After` seconds, and retry every 5xx unless `x-should-retry` says no.
     """
     headers = {} if error.status in _RETRYABLE else {"x-should-retry": "false"}
+    if isinstance(error, UploadTimeout | UploadTooLarge):
+        headers["Connection"] = "close"  # else uvicorn reads the rest of the body
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     body = ErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)

@@ -8,9 +8,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asr_api.errors import UploadTooLarge
 from asr_api.http.envelope import error_response, internal_error
 from asr_api.http.exchange import Exchange
+from asr_api.http.upload import too_large
 from asr_api.metrics import Endpoint
 from asr_api.service import Service
 
@@ -64,7 +64,7 @@ class ExchangeMiddleware:
         if _declared_length(scope) <= limit:
             return self._app
         exchange.outcome = "client_error"
-        return error_response(UploadTooLarge(f"the request body is larger than {limit} bytes"))
+        return error_response(too_large(limit))
 
     def _account(self, exchange: Exchange, endpoint: Endpoint) -> None:
         trace, metrics = exchange.trace, self._service.metrics

@@ -23,7 +23,10 @@ from asr_api.transcription import Transcription, TranscriptionOptions
 
 router = APIRouter(tags=["transcription"])
 
-_RESPONSES = {**text_answer("Ask not what your country can do for you."), **errors(400, 404, 413, 415, 500, 503, 504)}
+_RESPONSES = {
+    **text_answer("Ask not what your country can do for you."),
+    **errors(400, 404, 408, 413, 415, 500, 503, 504),
+}
 
 
 @router.post(
@@ -62,7 +65,7 @@ async def _transcribe(request: Request, service: Service, form_type: type[F]) ->
     """Read the body and transcribe its file. Call only in a place of the service's."""
     trace = exchange_of(request).trace
     with trace.stage("upload"):
-        upload = await read_upload(request, service.settings.max_upload_bytes)
+        upload = await read_upload(request, service.settings, service.spool)
     try:
         form = parse_form(form_type, upload)
         service.metrics.upload_bytes_total.inc(form.file.size or 0)

@@ -1,21 +1,46 @@
-"""Reading a multipart body: within the limits, to its last boundary, and never leaving a file open."""
+"""Receiving a multipart body: within the limits of size and time, to its last boundary, and leaving no file open.
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+The grammar is python-multipart's; the parts are ours, because only so do files go to the spool
+and refusals name their limit. Starlette's own parser makes its files itself and cannot be told.
+"""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from asr_api.errors import InvalidRequest, UnsupportedMedia, UploadTooLarge
+from asr_api.errors import InvalidRequest, UnsupportedMedia, UploadTimeout, UploadTooLarge
+from asr_api.settings import Settings
+from asr_api.spool import Spool, SpooledFile
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MAX_FIELDS = 32
 """Text parts of one request; both endpoints take fewer than ten, arrays repeat theirs."""
 
 MAX_FIELD_BYTES = 64 * 1024
 """Bytes of one text part: more than the longest prompt takes."""
+
+MAX_EPILOGUE_BYTES = 64 * 1024
+"""Bytes that are ignored behind the last boundary, as RFC 2046 asks; more is no honest epilogue."""
+
+GRACE_SECONDS = 5.0
+"""How long a body may be slower than `min_upload_rate`."""
+
+BLOCK = 1 << 18
+"""Bytes that are written to disk at a time: a thread is asked once for many small pieces."""
+
+_SHOWN = 64
 
 
 def require_multipart(request: Request) -> None:
@@ -30,50 +55,245 @@ def require_multipart(request: Request) -> None:
         raise UnsupportedMedia("the body must be in UTF-8")
 
 
-async def read_upload(request: Request, max_bytes: int) -> FormData:
-    """The parts of the body, with their files open: the caller closes the form.
+async def read_upload(request: Request, settings: Settings, spool: Spool) -> FormData:
+    """The parts of the body, their file in memory or in `spool`: the caller closes the form.
 
-    `max_bytes` is the `max_body_size` that the route was included with, for the refusal to tell.
+    The route was included with `max_body_size=settings.max_upload_bytes`.
 
-    Raises InvalidRequest (`invalid_multipart`, `multiple_files`), UploadTooLarge or ClientDisconnect.
+    Raises InvalidRequest (`invalid_multipart`, `too_many_parts`, `multiple_files`, `invalid_value`),
+    UploadTooLarge, UploadTimeout, StorageFull or ClientDisconnect; nothing is held by then.
     """
+    form = _Form(_boundary(request), spool)
     try:
-        return await _WholeBodyParser(request).parse()
-    except MultiPartException as error:
-        raise _malformed(error) from error
-    except HTTPException as error:  # Starlette's 413: nothing else in the parser raises one
-        raise UploadTooLarge(f"the request body is larger than {max_bytes} bytes") from error
+        await _receive(form, request, settings)
+        return await form.finish()
+    except BaseException as error:
+        await form.discard()
+        if isinstance(error, HTTPException):  # Starlette's 413: nothing else here raises one
+            raise too_large(settings.max_upload_bytes) from error
+        raise
 
 
-class _WholeBodyParser(MultiPartParser):
-    """Starlette's parser, which by itself takes a body that ends before its last boundary."""
+def too_large(limit: int) -> UploadTooLarge:
+    """The refusal of a body of more than `limit` bytes."""
+    return UploadTooLarge(f"the request body is larger than {limit} bytes (max_upload_bytes)")
 
-    def __init__(self, request: Request) -> None:
-        self._ended = False
-        super().__init__(
-            request.headers,
-            self._to_the_end(request.stream()),
-            max_files=1,
-            max_fields=MAX_FIELDS,
-            max_part_size=MAX_FIELD_BYTES,
+
+async def _receive(form: "_Form", request: Request, settings: Settings) -> None:
+    pace = _Pace(asyncio.get_running_loop().time(), settings.upload_timeout, settings.min_upload_rate)
+    timer = asyncio.timeout_at(pace.due)
+    try:
+        async with timer, aclosing(request.stream()) as body:
+            async for chunk in body:
+                await form.write(chunk)
+                pace.received += len(chunk)
+                timer.reschedule(pace.due)
+    except TimeoutError as error:
+        if timer.expired():
+            raise pace.refusal() from error
+        raise
+
+
+def _boundary(request: Request) -> bytes:
+    _, options = parse_options_header(request.headers.get("content-type"))
+    if not options.get(b"boundary"):
+        raise _malformed("the Content-Type names no boundary")
+    return options[b"boundary"]
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How fast a body must come; `due` is when it is too late for more, on the loop's clock."""
+
+    began: float
+    timeout: float
+    rate: int
+    received: int = 0
+
+    @property
+    def due(self) -> float:
+        return self.began + min(self.timeout, self._paid)
+
+    @property
+    def _paid(self) -> float:
+        """Seconds that what was received lasts at the least rate."""
+        return GRACE_SECONDS + self.received / self.rate if self.rate else self.timeout
+
+    def refusal(self) -> UploadTimeout:
+        if self._paid >= self.timeout:
+            return UploadTimeout(f"the body took longer than {self.timeout:g} s (upload_timeout)")
+        return UploadTimeout(
+            f"after {GRACE_SECONDS:g} s the body came slower than {self.rate} bytes a second (min_upload_rate)"
         )
 
-    def on_end(self) -> None:
+
+class SpooledUpload(UploadFile):
+    """A file part; only one that is on disk needs a thread to be closed."""
+
+    def __init__(self, file: SpooledFile, size: int, filename: str) -> None:
+        super().__init__(cast(BinaryIO, file), size=size, filename=filename)
+        self._spooled = file
+
+    async def close(self) -> None:
+        await _close(self._spooled)
+
+
+@dataclass(slots=True)
+class _Text:
+    """A part without a file name."""
+
+    name: str
+    data: bytearray = field(default_factory=bytearray)
+
+    def take(self, data: bytes) -> None:
+        self.data += data
+        if len(self.data) > MAX_FIELD_BYTES:
+            name = self.name[:_SHOWN]
+            message = f"{name} is longer than the {MAX_FIELD_BYTES} bytes that a field may have"
+            raise InvalidRequest(message, param=name, code="invalid_value")
+
+
+@dataclass(slots=True)
+class _File:
+    """A part with a file name, which is never used as one; `data` is still to be written."""
+
+    name: str
+    filename: str
+    file: SpooledFile
+    size: int = 0
+    data: bytearray = field(default_factory=bytearray)
+
+    def take(self, data: bytes) -> None:
+        self.data += data
+
+    async def write(self) -> None:
+        """Write what is left to be written: in a thread, unless it stays in memory."""
+        data, self.data = self.data, bytearray()
+        self.size += len(data)
+        if self.file.fits(len(data)):
+            self.file.write(data)
+        else:
+            await run_in_threadpool(self.file.write, data)
+
+
+class _Form:
+    """The parts of one body, as python-multipart tells of them."""
+
+    def __init__(self, boundary: bytes, spool: Spool) -> None:
+        self._spool = spool
+        self._texts: list[_Text] = []
+        self._file: _File | None = None
+        self._part: _Text | _File | None = None
+        self._header, self._value, self._disposition = b"", b"", b""
+        self._ended = False
+        self._epilogue = 0
+        with _grammar():
+            self._parser = MultipartParser(boundary, self._callbacks())
+
+    def _callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_end": self._on_end,
+        }
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next bytes of the body. Raises InvalidRequest or StorageFull."""
+        if self._ended:
+            self._ignore(len(chunk))
+            return
+        with _grammar():
+            self._parser.write(chunk)
+        if self._file and len(self._file.data) >= BLOCK:
+            await self._file.write()
+
+    async def finish(self) -> FormData:
+        """The whole form, at the end of the body. Raises InvalidRequest where it is not whole, or StorageFull."""
+        if not self._ended:
+            raise _malformed("the body ends before its last boundary")
+        items: list[tuple[str, str | UploadFile]] = [(text.name, _decoded(text.data)) for text in self._texts]
+        if self._file:
+            await self._file.write()
+            self._file.file.seek(0)
+            items.append((self._file.name, SpooledUpload(self._file.file, self._file.size, self._file.filename)))
+        return FormData(items)
+
+    async def discard(self) -> None:
+        if self._file:
+            await _close(self._file.file)
+
+    def _ignore(self, size: int) -> None:
+        self._epilogue += size
+        if self._epilogue > MAX_EPILOGUE_BYTES:
+            raise _malformed(f"more than {MAX_EPILOGUE_BYTES} bytes follow the last boundary")
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._disposition = b""
+        if b"name" not in options:
+            raise _malformed("a part has no name in its Content-Disposition")
+        name = _decoded(options[b"name"])
+        if b"filename" in options:
+            self._begin_file(name, _decoded(options[b"filename"]))
+        else:
+            self._begin_text(name)
+
+    def _begin_file(self, name: str, filename: str) -> None:
+        if self._file:
+            raise InvalidRequest("one file is transcribed at a time", param="file", code="multiple_files")
+        self._part = self._file = _File(name, filename, self._spool.file())
+
+    def _begin_text(self, name: str) -> None:
+        if len(self._texts) == MAX_FIELDS:
+            raise InvalidRequest(f"the form has more than {MAX_FIELDS} fields", code="too_many_parts")
+        self._part = text = _Text(name)
+        self._texts.append(text)
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part:
+            self._part.take(data[start:end])
+
+    def _on_end(self) -> None:
         self._ended = True
 
-    async def _to_the_end(self, body: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-        async with aclosing(body):
-            async for chunk in body:
-                yield chunk
-        if not self._ended:
-            raise MultiPartException("The body ends before its last boundary.")
 
-    async def parse(self) -> FormData:
-        async with aclosing(self.stream):
-            return await super().parse()
+async def _close(file: SpooledFile) -> None:
+    """Close a file; one on disk in a thread, for that may take long, and even if nobody waits for it any more."""
+    if file.on_disk:
+        await asyncio.shield(asyncio.to_thread(file.close))
+    else:
+        file.close()
 
 
-def _malformed(error: MultiPartException) -> InvalidRequest:
-    if error.message.startswith("Too many files"):
-        return InvalidRequest("one file is transcribed at a time", param="file", code="multiple_files")
-    return InvalidRequest(f"the multipart body cannot be read: {error.message}", code="invalid_multipart")
+def _decoded(data: bytes | bytearray) -> str:
+    """UTF-8, or what an old client may have meant."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+@contextmanager
+def _grammar() -> Iterator[None]:
+    try:
+        yield
+    except FormParserError as error:
+        raise _malformed(str(error)) from error
+
+
+def _malformed(fact: str) -> InvalidRequest:
+    return InvalidRequest(f"the multipart body cannot be read: {fact}", code="invalid_multipart")

@@ -1,0 +1,160 @@
+"""One decode worker seen from the service: a process of its own, and the socket to it."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from asr_api.audio.messages import (
+    HEADER,
+    MAX_MESSAGE,
+    MAX_PAYLOAD,
+    Accepted,
+    Cancel,
+    Done,
+    Order,
+    Ready,
+    Refused,
+    Reply,
+    head,
+)
+from asr_api.errors import AsrError
+from asr_api.metrics import RestartReason
+
+REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
+
+
+Value = TypeVar("Value")
+
+ACCEPT_TIMEOUT = 10.0
+"""Seconds in which an idle worker takes an order."""
+
+
+class WorkerLost(AsrError):
+    """The worker is of no use any more; `reason` says why, `exit_code` how it ended if it did."""
+
+    def __init__(self, reason: RestartReason, exit_code: int | None = None) -> None:
+        super().__init__(f"the worker is lost: {reason}, exit code {exit_code}")
+        self.reason = reason
+        self.exit_code = exit_code
+
+    @property
+    def out_of_time(self) -> bool:
+        return self.reason == "timeout" or self.exit_code == -signal.SIGXCPU
+
+
+class WorkerProcess:
+    """Speaks with one worker; `retired` is set, with the reason, when it has to be replaced."""
+
+    def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
+        self._process = process
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self.growth = self._memory = 0
+        self.retired: asyncio.Future[RestartReason] = self._loop.create_future()
+        self._watch = asyncio.create_task(self._watch_process(), name="decode-worker")
+
+    @classmethod
+    async def start(cls, command: Sequence[str], directory: Path, within: float) -> Self:
+        """A worker that takes orders, without an environment.
+
+        Raises WorkerLost where it does not say that it is ready `within` so many seconds.
+        """
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(ours.close)
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd=directory,
+                    start_new_session=True,
+                )  # fmt: skip
+            worker = cls(process, ours)
+            on_failure.pop_all()
+        try:
+            worker._memory = (await worker._expect(Ready, within)).memory
+        except BaseException:
+            await worker.close()
+            raise
+        return worker
+
+    async def _expect(self, kind: type[Value], within: float) -> Value:
+        reply, _ = await self.receive(within)
+        if not isinstance(reply, kind):
+            raise WorkerLost("protocol")
+        return reply
+
+    async def order(self, order: Order, payload: bytes, descriptor: int | None) -> None:
+        """Hand over a file. Raises WorkerLost where the worker was lost before it had a look at it."""
+        try:
+            await self._loop.sock_sendall(self._connection, head(order, len(payload)) + payload)
+            if descriptor is not None:
+                socket.send_fds(self._connection, [b"F"], [descriptor])
+        except OSError as error:
+            raise await self._ended() from error
+        await self._expect(Accepted, ACCEPT_TIMEOUT)
+
+    def cancel(self) -> None:
+        """Ask the worker to leave its file; one to whom that cannot be said at once is retired."""
+        try:
+            self._connection.send(head(Cancel()))
+        except OSError:
+            self.retire("protocol")
+
+    async def receive(self, within: float) -> tuple[Reply, bytes]:
+        """The next that the worker says. Raises WorkerLost where it says nothing, or nonsense, or has ended."""
+        try:
+            async with asyncio.timeout(within):
+                size, rest = HEADER.unpack(await self._read(HEADER.size))
+                if size > MAX_MESSAGE or rest > MAX_PAYLOAD:
+                    raise WorkerLost("protocol")
+                reply = REPLIES.validate_json(await self._read(size), strict=True)
+                payload = await self._read(rest)
+        except TimeoutError as error:
+            raise WorkerLost("timeout") from error
+        except ValidationError as error:
+            raise WorkerLost("protocol") from error
+        except OSError as error:
+            raise await self._ended() from error
+        if isinstance(reply, Done | Refused):
+            self.growth = reply.memory - self._memory
+        return reply, payload
+
+    def retire(self, reason: RestartReason) -> None:
+        """Mark it as one to be replaced; the first reason counts."""
+        if not self.retired.done():
+            self.retired.set_result(reason)
+
+    async def close(self) -> None:
+        """End the process at once, and return when it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._watch
+        self._connection.close()
+
+    async def _watch_process(self) -> None:
+        await self._process.wait()
+        self.retire("signal")
+
+    async def _ended(self) -> WorkerLost:
+        """Why nothing more comes: the socket closes a moment before the exit code is known."""
+        try:
+            async with asyncio.timeout(1):
+                return WorkerLost("signal", await self._process.wait())
+        except TimeoutError:
+            return WorkerLost("protocol")
+
+    async def _read(self, size: int) -> bytes:
+        buffer = bytearray(size)
+        view = memoryview(buffer)
+        while view:
+            count = await self._loop.sock_recv_into(self._connection, view)
+            if not count:
+                raise ConnectionResetError("the worker closed its socket")
+            view = view[count:]
+        return bytes(buffer)

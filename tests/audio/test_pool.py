@@ -1,0 +1,250 @@
+"""The pool of confined decode workers, with workers that do what a file tells them to."""
+
+import asyncio
+import io
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import pytest
+
+from asr_api.audio.backlog import Backlog
+from asr_api.audio.messages import Order
+from asr_api.audio.pool import BACKOFF, DecodePool, WorkerLimits
+from asr_api.errors import InvalidAudio, Overloaded, StartupError
+from asr_api.metrics import Metrics
+from asr_api.spool import Spool
+from asr_api.transcription import AudioOptions, FeatureChunk
+
+pytestmark = pytest.mark.anyio
+
+STRANGE = Path(__file__).with_name("strange_worker.py")
+MEMORY = 256 << 20
+ORDER = Order(options=AudioOptions(), n_mels=80, max_seconds=60, descriptor=False)
+
+
+class Setting:
+    """A pool with its metrics."""
+
+    def __init__(self, directory: Path, size: int, patience: float, command: list[str] | None) -> None:
+        self.metrics = Metrics("test")
+        self.spool = Spool(directory, 1 << 30, self.metrics)
+        words = command or [sys.executable, "-I", str(STRANGE), str(MEMORY), str(patience)]
+        limits = WorkerLimits(patience, MEMORY)
+        self.pool = DecodePool(words, directory, size=size, limits=limits, metrics=self.metrics)
+
+    def rejections(self, reason: str) -> float | None:
+        return self.metrics.registry.get_sample_value("asr_decode_rejections_total", {"reason": reason})
+
+    def restarts(self, reason: str) -> float | None:
+        return self.metrics.registry.get_sample_value("asr_decode_worker_restarts_total", {"reason": reason})
+
+    def workers(self, state: str) -> float | None:
+        return self.metrics.registry.get_sample_value("asr_decode_workers", {"state": state})
+
+    @asynccontextmanager
+    async def file(self, act: str, upload: BinaryIO | None = None) -> AsyncIterator[AsyncIterator[FeatureChunk]]:
+        backlog = Backlog(self.spool.file(0), 1 << 20)
+        async with self.pool.prepare(upload or io.BytesIO(act.encode()), ORDER, backlog) as recording:
+            yield aiter(recording)
+
+    async def numbers(self, act: str, upload: BinaryIO | None = None) -> list[int]:
+        """The numbers of the chunks of a file."""
+        async with self.file(act, upload) as recording:
+            return [number_of(chunk) async for chunk in recording]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+def number_of(chunk: FeatureChunk) -> int:
+    """The number that fills the features, which is also the chunk's place."""
+    assert np.all(chunk.features == chunk.place.offset // 16_000)
+    return int(chunk.place.offset // 16_000)
+
+
+@asynccontextmanager
+async def opened(
+    tmp_path: Path, size: int = 1, patience: float = 30, command: list[str] | None = None
+) -> AsyncIterator[Setting]:
+    setting = Setting(tmp_path, size, patience, command)
+    try:
+        await setting.pool.open()
+        yield setting
+    finally:
+        await setting.pool.close()
+
+
+async def test_chunks_come_in_order(tmp_path: Path) -> None:
+    """Whether a file is in memory or on disk; the same worker takes one after the other."""
+    async with opened(tmp_path) as setting:
+        assert await setting.numbers("chunks 5") == [0, 1, 2, 3, 4]
+        with tempfile.TemporaryFile() as upload:
+            upload.write(b"chunks 3")
+            upload.flush()
+            assert await setting.numbers("", upload) == [0, 1, 2]
+        assert (setting.workers("idle"), setting.workers("busy")) == (1, 0)
+        assert setting.restarts("signal") == 0
+
+
+async def test_what_is_ahead_waits_on_disk(tmp_path: Path) -> None:
+    """A worker is free again long before its chunks were taken, and nothing is lost on the way."""
+    async with opened(tmp_path) as setting, setting.file("chunks 400") as recording:
+        await setting.until(lambda: setting.workers("idle") == 1)
+        assert await setting.numbers("chunks 1") == [0]
+        assert [number_of(chunk) async for chunk in recording] == list(range(400))
+
+
+async def test_a_bad_file(tmp_path: Path) -> None:
+    """Its error comes at once, whatever of it was not taken yet, and its worker goes on."""
+    async with opened(tmp_path) as setting:
+        with pytest.raises(InvalidAudio, match="bad at its end"):
+            await setting.numbers("refuse 0")
+        async with setting.file("refuse 9") as recording:
+            await setting.until(lambda: setting.rejections("corrupt") == 2)
+            with pytest.raises(InvalidAudio, match="bad at its end"):
+                await anext(recording)
+        assert await setting.numbers("chunks 2") == [0, 1]
+        assert setting.restarts("signal") == 0
+
+
+async def test_a11_a_crash_harms_one_file(tmp_path: Path) -> None:
+    """A11: the file that crashes its decoder is refused, others are not, and there is a new worker soon."""
+    async with opened(tmp_path, size=2) as setting, setting.file("endless 0") as other:
+        with pytest.raises(InvalidAudio, match="crashed") as refusal:
+            await setting.numbers("crash 2")
+        assert (refusal.value.code, refusal.value.param) == ("corrupt_audio", "file")
+        assert (setting.rejections("crash"), setting.rejections("corrupt")) == (1, 0)
+        await setting.until(lambda: setting.workers("idle") == 1)
+        assert setting.restarts("signal") == 1
+        assert number_of(await anext(other)) == 0
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
+@pytest.mark.parametrize("act", ["hang 1", "spin 1"])
+async def test_a12_a_file_that_takes_too_long(tmp_path: Path, act: str) -> None:
+    """A12: a worker that is stopped, or spins, is killed; the file is refused with the limit."""
+    async with opened(tmp_path, patience=1) as setting:
+        with pytest.raises(InvalidAudio, match=r"within the 1 s .*decode_timeout") as refusal:
+            await setting.numbers(act)
+        assert refusal.value.code == "decode_timeout"
+        assert setting.rejections("timeout") == 1
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
+async def test_a13_memory(tmp_path: Path) -> None:
+    """A13: what a file may not have, it does not get; a worker that keeps much of it is replaced."""
+    async with opened(tmp_path) as setting:
+        with pytest.raises(InvalidAudio, match="too much memory"):
+            await setting.numbers("eat 300")
+        assert (setting.rejections("memory"), setting.restarts("memory")) == (1, 0)
+        assert await setting.numbers("eat 160") == await setting.numbers("eat 160") == []
+        assert setting.restarts("memory") == 0
+        assert await setting.numbers("keep 160") == []
+        await setting.until(lambda: setting.restarts("memory") == 1)
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
+@pytest.mark.parametrize("act", ["lie 100", "lie 0", "babble 8", "babble 100000"])
+async def test_nonsense(tmp_path: Path, act: str) -> None:
+    """A worker that says what cannot be is replaced; nothing that it says is believed."""
+    async with opened(tmp_path) as setting:
+        with pytest.raises(InvalidAudio, match="crashed"):
+            await setting.numbers(act)
+        await setting.until(lambda: setting.restarts("protocol") == 1)
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's filters are Linux's")
+async def test_a9_nothing_is_within_reach(tmp_path: Path) -> None:
+    """A9: no socket, no file, no other program, no output, no environment, no folder."""
+    async with opened(tmp_path) as setting:
+        with pytest.raises(InvalidAudio) as refusal:
+            await setting.numbers("reach_out 0")
+        *ends, environment, folder = refusal.value.message.split()
+        assert (environment, folder) == ("[]", "ENOENT")
+        assert len(ends) == 6
+        assert set(ends[:5]) <= {"EPERM", "EMFILE", "ENOENT"}
+        assert os.listdir(tmp_path) == []
+
+
+async def test_a_client_that_leaves(tmp_path: Path) -> None:
+    """Its worker stops at once and takes the next file, without being replaced."""
+    async with opened(tmp_path) as setting:
+        for _ in range(3):
+            async with setting.file("endless 0") as recording:
+                assert number_of(await anext(recording)) == 0
+        assert await setting.numbers("chunks 2") == [0, 1]
+        assert [setting.restarts(reason) for reason in ("signal", "protocol", "timeout")] == [0, 0, 0]
+
+
+async def test_a_client_that_leaves_while_it_waits(tmp_path: Path) -> None:
+    """Nothing is left of a file whose turn never came."""
+    async with opened(tmp_path) as setting:
+        async with setting.file("endless 0"):
+            waiting = asyncio.create_task(setting.numbers("chunks 1"))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
+async def test_a_worker_that_dies_idle(tmp_path: Path) -> None:
+    """It is replaced before a file meets it, or passed over."""
+    async with opened(tmp_path) as setting:
+        (child,) = children()
+        os.kill(child, 9)
+        assert await setting.numbers("chunks 2") == [0, 1]
+        assert setting.restarts("signal") == 1
+
+
+async def test_large_files_leave_one_worker_to_others(tmp_path: Path) -> None:
+    """Two files of over 16 MiB take one worker of two; a short clip need not wait for them."""
+    async with opened(tmp_path, size=2) as setting:
+        with large("endless 0") as one, large("chunks 1") as two:
+            async with setting.file("", one):
+                waiting = asyncio.create_task(setting.numbers("", two))
+                assert await setting.numbers("chunks 2") == [0, 1]
+                assert not waiting.done()
+            assert await waiting == [0]
+
+
+async def test_close_ends_everything(tmp_path: Path) -> None:
+    """No process is left, and who still waits is told that the service goes."""
+    async with opened(tmp_path, size=2) as setting:
+        async with setting.file("endless 0") as recording:
+            await setting.pool.close()
+            with pytest.raises(Overloaded, match="shutting down"):
+                async for _ in recording:
+                    pass
+        assert children() == []
+
+
+async def test_workers_that_do_not_start(tmp_path: Path) -> None:
+    """The service cannot start either, and says so."""
+    with pytest.raises(StartupError, match="decode workers do not start"):
+        async with opened(tmp_path, command=[sys.executable, "-c", "raise SystemExit(3)"]):
+            pass
+    assert BACKOFF[0] == 0
+
+
+@contextmanager
+def large(act: str) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as upload:
+        upload.write(act.encode().ljust(17 << 20))
+        upload.flush()
+        yield cast(BinaryIO, upload)
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that live."""
+    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return [int(pid) for pid in text.split() if Path(f"/proc/{pid}/cmdline").read_bytes()]

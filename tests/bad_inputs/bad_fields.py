@@ -1,0 +1,165 @@
+"""Fields with names, types and values that are not served; and requests that are made in the wrong way."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from tests.audio.sounds import wav
+
+from .files import SECOND
+from .row import MULTIPART, NOTHING_SAID, OPENAI, OURS, Answer, Part, Row, multipart
+
+FILE = Part("file", wav(SECOND), "speech.wav", "audio/wav")
+MODEL = Part("model", b"whisper-1")
+BOTH = {"ours": OURS, "OpenAI's": OPENAI}
+
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "temperature": {
+        "NaN": "finite", "nan": "finite", "inf": "finite", "-inf": "finite", "1e309": "finite", "-1": "equal to 0",
+        "1.0001": "equal to 1", "2": "equal to 1", "0.\uff15": "number", "hot": "number", "0,5": "number",
+        "0x1": "number", "[0]": "number", "null": "number", "9" * 400: "finite|equal to 1", "-" * 4_000: "number",
+    },
+    "response_format": dict.fromkeys(
+        ("srt", "vtt", "xml", "exe", "JSON", "json ", '["json"]', "diarized_json", "text\0"), "'verbose_json'"
+    ),
+    "language": {
+        **dict.fromkeys(("../../x", "xx", "english please", "en\n", "\u202een", "<|en|>", "null"), "'en'"),
+        "l" * 33: "at most 32",
+    },
+    "stream": {"true": "not served", "1": "not served", "maybe": "boolean", "2": "boolean", "[]true": "boolean"},
+    "timestamp_granularities": {
+        "syllable": "'segment' or 'word'", '["word"': "'segment' or 'word'", "[" * 9_999: "'segment' or 'word'",
+        "[1]": "'segment' or 'word'", '{"word": 1}': "'segment' or 'word'", "word": "verbose_json only",
+    },
+    "prompt": {"p" * 4_097: "at most 4096 characters"},
+    "model": {"m" * 257: "at most 256 characters"},
+}  # fmt: skip
+
+OURS_ALONE: Mapping[str, Mapping[str, str]] = {
+    "task": dict.fromkeys(("sing", "TRANSLATE", "translate,transcribe", "0"), "'transcribe' or 'translate'"),
+    "hotwords": {"h" * 4_097: "at most 4096 characters"},
+    "max_segment_seconds": {
+        "0": "equal to 1", "0.99": "equal to 1", "31": "equal to 30", "NaN": "finite", "long": "number",
+    },
+    "max_line_width": {
+        "9": "equal to 10", "201": "equal to 200", "42.5": "integer", "wide": "integer",
+        "1" * 5_000: "integer|equal to",
+    },
+}  # fmt: skip
+
+AUDIO: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("vad", "denoise", "normalize"), ("maybe", "2", "-1", "[true]", "0.5")),
+    "threshold": ("-0.1", "1.1", "NaN", "inf", "1e309", "loud", "0,5"),
+    "prefix_padding_ms": ("-1", "1.5", "NaN", "9" * 30, "long"),
+    "silence_duration_ms": ("-1", "1.5", "NaN", "9" * 30, "long"),
+}
+"""How the audio is prepared; each message begins with the field and its value."""
+
+UNKNOWN_FIELDS = (
+    "url", "file_url", "audio", "input", "include[]", "chunks", "vad_filter", "beam_size", "word_timestamps",
+    "__proto__", "model_config", "self", "file[]", "language[]", "prompt[0]", "Model", " model", "", "n" * 999,
+)  # fmt: skip
+
+
+def field(name: str, parts: tuple[Part, ...], answer: Answer, path: str) -> Row:
+    return Row(f"field: {name}"[:120], partial(multipart, *parts), answer, MULTIPART, path=path)
+
+
+def values() -> Iterator[Row]:
+    for param, cases in VALUES.items():
+        for value, says in cases.items():
+            for whose, path in BOTH.items():
+                others = (FILE,) if param == "model" else (FILE, MODEL)
+                answer = Answer(400, "invalid_value", param, f"^{param}=.*: .*{says}")
+                shown = f"{value[:24]!r}, {len(value)} letters"
+                yield field(f"{param}={shown} ({whose})", (*others, Part(param, value.encode())), answer, path)
+    for param, cases in OURS_ALONE.items():
+        for value, says in cases.items():
+            answer = Answer(400, "invalid_value", param, f"^{param}=.*: .*{says}")
+            yield field(
+                f"{param}={value[:24]!r}, {len(value)} letters", (FILE, Part(param, value.encode())), answer, OURS
+            )
+            unknown = Answer(400, "unknown_parameter", param, "is not a field of this endpoint")
+            ours = (FILE, MODEL, Part(param, value.encode()))
+            yield field(f"{param}={value[:24]!r}, {len(value)} letters (OpenAI's)", ours, unknown, OPENAI)
+
+
+def preparation() -> Iterator[Row]:
+    for param, cases in AUDIO.items():
+        for value in cases:
+            answer = Answer(400, "invalid_value", param, f"^{param}=.*: ")
+            yield field(f"{param}={value!r}", (FILE, Part(param, value.encode())), answer, OURS)
+
+
+def names() -> Iterator[Row]:
+    for name in UNKNOWN_FIELDS:
+        answer = Answer(400, "unknown_parameter", name[:64], "is not a field of this endpoint, which takes file, model")
+        for whose, path in BOTH.items():
+            yield field(
+                f"unknown {name[:24]!r} ({whose})", (FILE, MODEL, Part(name, b"http://127.0.0.1:9/")), answer, path
+            )
+    for name in ("model", "prompt", "language", "temperature", "response_format", "stream"):
+        twice = (FILE, MODEL, Part(name, b"0"), Part(name, b"0"))
+        answer = Answer(400, "invalid_value", name, f"^{name} is sent more than once$")
+        yield field(f"{name} twice", twice, answer, OPENAI)
+    for name in ("large-v9", "../../etc/passwd", "whisper-1 ", "WHISPER-1", "openai/whisper-1", "$(id)", "\0"):
+        answer = Answer(404, "model_not_found", "model", "is not served here; 'callsign'")
+        for whose, path in BOTH.items():
+            yield field(f"model={name!r} ({whose})", (FILE, Part("model", name.encode())), answer, path)
+    for name in ("model", "prompt", "temperature"):
+        missing = Answer(400, "missing_file", "file", "^the field file is missing$")
+        yield field(f"{name} as a file, no other", (Part(name, b"0", "x.txt"),), missing, OURS)
+
+
+def harmless() -> Iterator[Row]:
+    """Odd, but no reason to refuse."""
+    tokens = b"<|startoftranscript|><|translate|><|0.00|>"
+    for name, parts in {
+        "a prompt of control tokens": (Part("prompt", tokens),),
+        "hotwords of control tokens": (Part("hotwords", tokens),),
+        "a prompt of 4,096 letters": (Part("prompt", b"p" * 4_096),),
+        "a prompt that is no UTF-8": (Part("prompt", b"\xff\xfe\xfd"),),
+        "a prompt of half a surrogate": (Part("prompt", b"\xed\xa0\x80"),),
+        "a prompt of zeros": (Part("prompt", bytes(100)),),
+        "a prompt that is an address": (Part("prompt", b"http://169.254.169.254/latest/meta-data/"),),
+        "a prompt of combining marks": (Part("prompt", "e\u0301".encode() * 1_000),),
+        "a prompt that breaks lines of a log": (Part("prompt", b"\r\nINFO forged ${jndi:ldap://127.0.0.1:9/x}\x1b[2J"),),
+        "empty fields": tuple(Part(name, b"") for name in ("model", "language", "prompt", "temperature", "task")),
+        "a language in capitals": (Part("language", b"EN"),),
+        "granularities in two ways": (
+            Part("timestamp_granularities[]", b"segment"),
+            Part("timestamp_granularities", b"[]"),
+        ),
+    }.items():  # fmt: skip
+        yield field(f"harmless: {name}", (FILE, *parts), NOTHING_SAID, OURS)
+
+
+METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+PATHS = (
+    "/", "/nowhere", "/Transcribe", "/transcribe/x", "/v1", "/v1/audio", "/v1/audio/transcription",
+    "/v1//audio/transcriptions", "/v1/audio/translations", "/v1/audio/speech", "/%2e%2e/transcribe", "/transcribe%00",
+    "/transcribe.json", "/etc/passwd", "/docs/../../../../etc/passwd", "/" + "x" * 5_000,
+)  # fmt: skip
+
+
+def requests() -> Iterator[Row]:
+    for whose, path in BOTH.items():
+        for method in METHODS:
+            answer = Answer(405, *(() if method == "HEAD" else ("method_not_allowed", None, method)))
+            yield Row(f"request: {method} ({whose})", bytes, answer, method=method, path=path)
+    yield Row("request: a method that HTTP does not know", bytes, Answer(400), method="NONSENSE")
+    whole = partial(multipart, FILE, MODEL)
+    for path in PATHS:
+        answer = Answer(405, "method_not_allowed") if path == "/" else Answer(404, "unknown_url", None, "POST")
+        yield Row(f"request: POST {path[:40]}", whole, answer, MULTIPART, path=path)
+    for path in (OURS, OPENAI):
+        yield Row(f"request: POST {path}/", whole, Answer(404, "unknown_url"), MULTIPART, path=f"{path}/")
+    yield Row("request: POST with a query", whole, NOTHING_SAID, MULTIPART, path=f"{OURS}?temperature=hot")
+    for name, value in {
+        "x-request-id": "../../x" + "y" * 5_000, "accept": "image/png", "authorization": "Bearer " + "x" * 9_000,
+        "range": "bytes=0-0," * 500, "cookie": ";a=b" * 900, "x-forwarded-for": "127.0.0.1", "expect": "the worst",
+        "user-agent": "${jndi:ldap://127.0.0.1:9/x}", "x-original-url": "/metrics", "x-http-method-override": "DELETE",
+    }.items():  # fmt: skip
+        yield Row(f"request: odd {name}", whole, NOTHING_SAID, {**MULTIPART, name: value})
+
+
+ROWS = [*values(), *preparation(), *names(), *harmless(), *requests()]
