@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"trace", "spool"},
     {"scheduling", "audio", "engine", "models", "gpu"},
     {"batching", "admission"},
-    {"segmenting", "selftest"},
+    {"segmenting", "fallback", "selftest", "job"},
     {"transcriber"},
     {"service"},
     {"http", "assembly", "client"},

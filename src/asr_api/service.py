@@ -14,11 +14,12 @@ from asr_api.admission import Admission, AdmissionLimits, refusal_of
 from asr_api.batching import BatchingQueue
 from asr_api.engine.protocol import DecodingResult, DecodingTask, Engine, EngineInfo
 from asr_api.errors import AsrError, EngineFailure, Overloaded
+from asr_api.job import Progress
 from asr_api.metrics import Metrics
 from asr_api.settings import Settings
 from asr_api.spool import Spool
 from asr_api.trace import Trace
-from asr_api.transcriber import Progress, Submitter, Transcriber
+from asr_api.transcriber import Submitter, Transcriber
 from asr_api.transcription import Transcription, TranscriptionOptions
 
 State = Literal["loading", "ready", "draining", "failed"]

@@ -92,9 +92,17 @@ def without_first_byte(kind: str) -> bytes:
     return sound(kind)[1:]
 
 
+RESYNCED = ("aac", "flac", "mp3", "opus", "ogg flac", "webm", "mkv")
+"""What has marks by which the next packet is found, so that damage reads as a shorter file, as a cut does."""
+
+
 def spoiling() -> Iterator[Row]:
     for kind in ("aac", "amr", "flac", "mp3", "opus", "ogg flac", "m4a", "mpeg", "webm", "mkv", "3gp"):
-        yield upload(f"{kind}: garbage in its middle half", spoilt(kind, 0.25, 0.75), CORRUPT)
+        yield upload(
+            f"{kind}: garbage in its middle half",
+            spoilt(kind, 0.25, 0.75),
+            NOTHING_SAID if kind in RESYNCED else CORRUPT,
+        )
         yield upload(f"{kind}: garbage in two of a hundred", spoilt(kind, 0.5, 0.52), NOTHING_SAID)
     for kind in ("wav", "aiff", "caf", "mov", "w64"):
         yield upload(f"{kind}: garbage for samples", spoilt(kind, 0.25, 0.3), NOTHING_SAID)

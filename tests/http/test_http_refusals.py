@@ -73,8 +73,8 @@ def test_wrong_fields_are_named(part: Part, code: str, param: str, says: str) ->
         ([WHISPER, ("file", "text")], "invalid_file", "file"),
         ([FILE], "missing_required_parameter", "model"),
         ([FILE, WHISPER, ("task", "translate")], "unknown_parameter", "task"),
-        ([WHISPER, FILE, *[("timestamp_granularities", "segment")] * 32], "invalid_multipart", None),
-        ([WHISPER, FILE, ("prompt", "p" * 65537)], "invalid_multipart", None),
+        ([WHISPER, FILE, *[("timestamp_granularities", "segment")] * 32], "too_many_parts", None),
+        ([WHISPER, FILE, ("prompt", "p" * 65537)], "invalid_value", "prompt"),
     ],
 )
 def test_wrong_forms_are_refused(parts: list[Part], code: str, param: str | None) -> None:

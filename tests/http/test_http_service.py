@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from openai.types.audio import TranscriptionVerbose
 
 from asr_api.errors import Overloaded
+from asr_api.http.forms import AUDIO_FIELDS
 from asr_api.http.languages import NAMES, language_code, language_name
 from asr_api.service import State
 
@@ -87,7 +88,7 @@ def test_root_leads_to_the_documentation() -> None:
     ("path", "required", "own"),
     [
         ("/v1/audio/transcriptions", ["file", "model"], set()),
-        ("/transcribe", ["file"], {"task", "hotwords", "max_segment_seconds", "max_line_width"}),
+        ("/transcribe", ["file"], AUDIO_FIELDS | {"task", "hotwords", "max_segment_seconds", "max_line_width"}),
     ],
 )
 def test_openapi_has_the_upload_form(path: str, required: list[str], own: set[str]) -> None:
@@ -100,7 +101,7 @@ def test_openapi_has_the_upload_form(path: str, required: list[str], own: set[st
     assert (form["required"], form["properties"]["file"]["format"]) == (required, "binary")
     assert form["properties"]["response_format"]["enum"] == ["json", "text", "verbose_json"]
     errors = {status: answer for status, answer in operation["responses"].items() if status != "200"}
-    assert errors.keys() == {"400", "404", "413", "415", "500", "503", "504"}
+    assert errors.keys() == {"400", "404", "408", "413", "415", "500", "503", "504"}
     assert all(e["content"]["application/json"]["example"]["error"]["code"] for e in errors.values())
 
 

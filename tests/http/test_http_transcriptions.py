@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from asr_api.transcription import TranscriptionOptions
+from asr_api.transcription import AudioOptions, TranscriptionOptions
 
 from .fakes import AUDIO, HELLO, SEGMENTS, FakeService, client_of, multipart
 
@@ -119,6 +119,20 @@ def test_our_endpoint_takes_hotwords_and_the_size_of_segments() -> None:
     fields = {"hotwords": "Digium", "max_segment_seconds": "4", "max_line_width": "30"}
     client_of(service).post(OURS, files={"file": AUDIO}, data=fields).raise_for_status()
     assert service.heard[0][1] == TranscriptionOptions(hotwords="Digium", max_segment_seconds=4, max_line_width=30)
+
+
+def test_our_endpoint_takes_what_prepares_the_audio() -> None:
+    """Voice activity and clean-up are set by the request."""
+    service = FakeService()
+    fields = {
+        "vad": "false", "threshold": "0.3", "prefix_padding_ms": "100", "silence_duration_ms": "800",
+        "denoise": "true", "normalize": "1",
+    }  # fmt: skip
+    body, headers = multipart(FILE, *fields.items())
+    assert client_of(service).post(OURS, content=body, headers=headers).status_code == 200
+    assert service.heard[0][1].audio == AudioOptions(
+        vad=False, threshold=0.3, prefix_padding_ms=100, silence_duration_ms=800, denoise=True, normalize=True
+    )
 
 
 def test_fields_become_options_wherever_they_stand() -> None:

@@ -1,9 +1,13 @@
 """The steps from a file to features, one block after the other: what runs in a decode worker."""
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import as_file, files
 from typing import BinaryIO
+
+import av
 
 from asr_api.audio.chunking import Chunker
 from asr_api.audio.decoding import AudioLimits, open_audio
@@ -46,6 +50,9 @@ def _featured(chunk: AudioChunk, log_mel: LogMel) -> FeatureChunk:
 
 def load_front_end() -> AudioFrontEnd:
     """A front end whose every part has been used once, so that nothing is left to be imported."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)  # PyAV itself imports some of them when a file has, say, subtitles
     front_end = AudioFrontEnd(SpeechDetector.load(), cache(LogMel))
     everything = AudioOptions(denoise=True, normalize=True)
     order = Order(options=everything, n_mels=80, max_seconds=60, descriptor=False)

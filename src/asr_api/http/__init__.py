@@ -27,6 +27,7 @@ def create_http_app(service: Service, lifespan: Lifespan[FastAPI] | None = None)
         version=__version__,
         description=_DESCRIPTION,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.service, app.state.created = service, int(time.time())

@@ -1,7 +1,7 @@
 """The fields of a transcription request: their wire spellings, values and defaults."""
 
 import reprlib
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema, field_validator
@@ -10,13 +10,18 @@ from starlette.datastructures import FormData, UploadFile
 
 from asr_api.errors import InvalidRequest
 from asr_api.http.languages import language_code
-from asr_api.transcription import Task, TranscriptionOptions
+from asr_api.transcription import AudioOptions, Task, TranscriptionOptions
 
 ResponseFormat = Literal["json", "text", "verbose_json"]
 Granularity = Literal["segment", "word"]
 
 MAX_PROMPT = 4096
 """Characters of a prompt at most; Whisper itself keeps the last 223 tokens of it."""
+
+MAX_MS = 10_000
+"""Milliseconds of padding or silence at most: the front end holds so much more audio in memory."""
+
+AUDIO_FIELDS = frozenset(field.name for field in fields(AudioOptions))
 
 _ARRAYS = frozenset({"timestamp_granularities"})
 _CODES = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
@@ -110,6 +115,19 @@ class TranscribeForm(TranscriptionForm):
     )
     max_line_width: int = Field(42, ge=10, le=200, description="Characters of a subtitle line; a segment has two")
 
+    vad: bool = Field(True, description="Leave out what is not speech; without it all of the audio is transcribed")
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="Probability from which audio counts as speech; the service's setting where it is left out",
+    )
+    prefix_padding_ms: int = Field(400, ge=0, le=MAX_MS, description="Milliseconds kept before speech")
+    silence_duration_ms: int = Field(160, ge=0, le=MAX_MS, description="Milliseconds of silence that end speech")
+    denoise: bool = Field(False, description="Take steady noise out first: hiss, a fan, a motor")
+    normalize: bool = Field(False, description="Bring quiet voices up first, so that they are found")
+
     @property
     def asked_task(self) -> Task:
         return self.task
@@ -120,6 +138,7 @@ class TranscribeForm(TranscriptionForm):
             hotwords=self.hotwords or None,
             max_segment_seconds=self.max_segment_seconds,
             max_line_width=self.max_line_width,
+            audio=AudioOptions(**self.model_dump(include=set(AUDIO_FIELDS))),
         )
 
 
