@@ -1,6 +1,7 @@
 """Models, probes, metrics and documentation; and OpenAI's own client against the endpoints."""
 
 import json
+from pathlib import Path
 
 import openai
 import pytest
@@ -167,3 +168,14 @@ def test_languages_have_a_name_and_a_code() -> None:
         assert (language_code(name.upper()), language_code(code.upper()), language_name(code)) == (code, code, name)
     assert (language_code("Mandarin"), language_code("jv")) == ("zh", "jw")
     assert (language_code("Klingon"), language_name("xx"), language_name(None)) == ("klingon", "xx", "")
+
+
+def test_t20_a_nearly_full_spool_is_not_ready(tmp_path: Path) -> None:
+    """T20: above nine tenths of the budget other replicas should take the requests."""
+    service = FakeService(spool_dir=tmp_path, max_spool_bytes=1000)
+    client = client_of(service)
+    with service.spool.file(0) as file:
+        file.write(b"x" * 901)
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()) == (503, {"status": "storage_nearly_full"})
+    assert client.get("/readyz").json() == {"status": "ready"}

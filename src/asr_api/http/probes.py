@@ -19,9 +19,12 @@ async def livez() -> Status:
 
 @router.get("/readyz", summary="Does it take requests?", responses={503: {"model": Status, "description": "Not now"}})
 async def readyz(service: ServiceOfApp, response: Response) -> Status:
-    """200 while requests are taken; 503 while the model loads, at shutdown and after a failure."""
-    response.status_code = 200 if service.state == "ready" else 503
-    return Status(status=service.state)
+    """200 while requests are taken; 503 while the model loads, at shutdown, after a failure, and while
+    the spool is nearly full.
+    """
+    status = "storage_nearly_full" if service.state == "ready" and service.spool.nearly_full else service.state
+    response.status_code = 200 if status == "ready" else 503
+    return Status(status=status)
 
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
