@@ -14,7 +14,7 @@ from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, InvalidReq
 from asr_api.metrics import Metrics
 from asr_api.trace import Trace
 from asr_api.transcriber import Transcriber
-from asr_api.transcription import Transcription, TranscriptionOptions, Word
+from asr_api.transcription import Part, Transcription, TranscriptionOptions, Word
 from tests.fakes import FakeFrontEnd, FakeQueue, features_of, number_of, result
 
 pytestmark = pytest.mark.anyio
@@ -172,9 +172,42 @@ async def test_progress_is_told_in_audio_seconds(build: Callable[..., Transcribe
     told: list[tuple[float, float]] = []
     transcriber = build(FakeQueue(words_of_chunk), silence=30, claimed=59)
     await transcriber.transcribe(
-        io.BytesIO(), TranscriptionOptions(), Trace("id"), lambda done, total: told.append((done, total))
+        io.BytesIO(), TranscriptionOptions(), Trace("id"), on_progress=lambda done, total: told.append((done, total))
     )
     assert told == [(10, 59), (40, 60), (60, 60)]
+
+
+async def test_parts_come_in_order_while_the_rest_is_still_to_be_done(build: Callable[..., Transcriber]) -> None:
+    """Whatever order chunks finish in; the parts' texts together are the transcript."""
+    queue, parts = PickyQueue(), list[Part]()
+    work = build(queue, chunks=3).transcribe(
+        io.BytesIO(), TranscriptionOptions(language="en"), Trace("id"), on_part=parts.append
+    )
+    task = asyncio.create_task(work)
+    while len(queue.asked) < 3:
+        await asyncio.sleep(0)
+    queue.asked[1].set_result(result(" two"))
+    queue.asked[0].set_result(result(" one "))
+    while len(parts) < 2:
+        await asyncio.sleep(0)
+    assert [part.text for part in parts] == ["one", "  two"]
+    queue.asked[2].set_result(result(" three."))
+    answer = await task
+    assert "".join(part.text for part in parts) == answer.text == "one  two three."
+    assert [segment.id for part in parts for segment in part.segments] == [0, 1, 2]
+
+
+async def test_the_search_is_the_request_s(build: Callable[..., Transcriber]) -> None:
+    """Options of the engine, by faster-whisper's names, and the ladder and thresholds of the request."""
+    answers = iter([result("x", avg_logprob=-0.5), result("y", avg_logprob=-0.1)])
+    queue = FakeQueue(lambda _: next(answers))
+    asked: dict[str, Any] = {"beam_size": 3, "patience": 2.0, "no_repeat_ngram_size": 4, "suppress_tokens": (7,), "max_new_tokens": 50}
+    answer = await run(build(queue, chunks=1), temperatures=(0.0, 0.9), log_prob_threshold=-0.3, language="en", **asked)
+    assert [task.options.temperature for task in queue.asked] == [0.0, 0.9]
+    options = queue.asked[0].options
+    assert (options.beam_size, options.patience, options.no_repeat_ngram_size) == (3, 2.0, 4)
+    assert (options.suppress_tokens, options.max_tokens) == ((7,), 50)
+    assert answer.text == "y"
 
 
 async def test_hotwords_stand_before_the_prompt(build: Callable[..., Transcriber]) -> None:
@@ -248,6 +281,18 @@ class HeldQueue:
         finally:
             self.waiting -= 1
         return Served(result(f" {number_of(item)}"), 0, 0, 1)
+
+
+class PickyQueue:
+    """Each task is answered by whoever sets its future."""
+
+    def __init__(self) -> None:
+        self.asked: dict[int, asyncio.Future[DecodingResult]] = {}
+
+    async def submit(self, item: DecodingTask, *, flow: Flow, cost: float, deadline: float) -> Served[DecodingResult]:
+        answer: asyncio.Future[DecodingResult] = asyncio.get_running_loop().create_future()
+        self.asked[number_of(item)] = answer
+        return Served(await answer, 0, 0, 1)
 
 
 async def test_a_long_file_never_floods_the_queue(build: Callable[..., Transcriber]) -> None:

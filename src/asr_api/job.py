@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from asr_api.batching import Flow
+from asr_api.stitching import Stitcher
 from asr_api.trace import Trace
 from asr_api.transcription import ChunkPlace, FeatureChunk, TranscriptionOptions
 
@@ -44,6 +45,7 @@ class Job:
     trace: Trace
     recording: Recording
     on_progress: Progress | None
+    stitcher: Stitcher
     remaining: Callable[[float], None]
     done: float = 0.0
     told: float = 0.0

@@ -237,8 +237,9 @@ class Metrics:
         self.batch_retries_total.labels(reason).inc()
 
     def fell_back(self, temperature: float, reason: Reason) -> None:
-        """Count a chunk that is decoded again at one of `TEMPERATURES`."""
-        self.fallbacks_total.labels(f"{temperature:.1f}", reason).inc()
+        """Count a chunk that is decoded again, at the nearest of `TEMPERATURES`."""
+        nearest = min(TEMPERATURES, key=lambda step: abs(step - temperature))
+        self.fallbacks_total.labels(f"{nearest:.1f}", reason).inc()
 
     def request_finished(
         self, endpoint: Endpoint, outcome: Outcome, seconds: float, audio_seconds: float | None

@@ -18,6 +18,7 @@ from asr_api.job import Progress
 from asr_api.metrics import Metrics
 from asr_api.settings import Settings
 from asr_api.spool import Spool
+from asr_api.stitching import OnPart
 from asr_api.trace import Trace
 from asr_api.transcriber import Submitter, Transcriber
 from asr_api.transcription import Transcription, TranscriptionOptions
@@ -185,10 +186,13 @@ class Service:
         upload: BinaryIO,
         options: TranscriptionOptions,
         trace: Trace,
+        *,
         on_progress: Progress | None = None,
+        on_part: OnPart | None = None,
         tenant: str = "",
     ) -> Transcription:
-        """Transcribe one file; `on_progress` hears (seconds done, seconds in all) after each chunk.
+        """Transcribe one file; `on_progress` hears (seconds done, seconds in all) after each chunk, `on_part`
+        what came of it as soon as all chunks before it are done.
 
         Requests of one tenant (an API key, from a closed set) share that tenant's part of the engine.
 
@@ -196,7 +200,9 @@ class Service:
         """
         if self._transcriber is None:
             raise still_loading()
-        return await self._transcriber.transcribe(upload, options, trace, on_progress, tenant)
+        return await self._transcriber.transcribe(
+            upload, options, trace, on_progress=on_progress, on_part=on_part, tenant=tenant
+        )
 
     async def close(self) -> None:
         """Finish what was accepted within `drain_timeout`, fail the rest, and let go of the engine."""

@@ -3,24 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict
 from functools import partial
 from typing import BinaryIO, Protocol
 
 from asr_api.admission import Admission
 from asr_api.batching import Flow, Served
-from asr_api.engine.protocol import MAX_TOKENS, DecodingOptions, DecodingResult, DecodingTask, Features
+from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, Features
 from asr_api.errors import DeadlineExceeded, InvalidRequest
-from asr_api.fallback import SHORT_TOKENS, Thresholds, expected_tokens
+from asr_api.fallback import Caps, Thresholds, ladder_of
 from asr_api.job import Job, Progress, Recording
-from asr_api.metrics import TEMPERATURES, Metrics
-from asr_api.segmenting import SegmentRules, segments_of
+from asr_api.metrics import Metrics
+from asr_api.stitching import Heard, OnPart, Stitcher
 from asr_api.trace import Trace
 from asr_api.transcription import (
     AudioOptions,
     ChunkPlace,
     FeatureChunk,
-    Segment,
     Transcription,
     TranscriptionOptions,
 )
@@ -38,16 +37,6 @@ class Submitter(Protocol):
     async def submit(
         self, item: DecodingTask, *, flow: Flow, cost: float, deadline: float
     ) -> Served[DecodingResult]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of one chunk; `result` is None where nothing is said in it."""
-
-    place: ChunkPlace
-    language: str
-    language_probability: float
-    result: DecodingResult | None
 
 
 class Transcriber:
@@ -70,7 +59,6 @@ class Transcriber:
         beam_size: int,
         window: int,
         timeout: float,
-        thresholds: Thresholds | None = None,
     ) -> None:
         self._queue = queue
         self._front_end = front_end
@@ -81,7 +69,6 @@ class Transcriber:
         self._beam_size = beam_size
         self._window = window
         self._timeout = timeout
-        self._thresholds = thresholds or Thresholds()
         self._admission = admission
 
     async def transcribe(
@@ -89,10 +76,14 @@ class Transcriber:
         upload: BinaryIO,
         options: TranscriptionOptions,
         trace: Trace,
+        *,
         on_progress: Progress | None = None,
+        on_part: OnPart | None = None,
         tenant: str = "",
     ) -> Transcription:
         """Transcribe one file for a tenant, whose requests together have a fair share of the engine.
+
+        `on_part` hears what came of each chunk as soon as all before it are done.
 
         Raises InvalidRequest (a language the model does not have), InvalidAudio, DeadlineExceeded,
         Overloaded or EngineFailure; the first failure withdraws the request's other chunks.
@@ -112,13 +103,14 @@ class Transcriber:
                     trace=trace,
                     recording=recording,
                     on_progress=on_progress,
+                    stitcher=Stitcher(options, on_part),
                     remaining=partial(self._admission.settle, hold),
                 )
                 stack.callback(job.note)
-                heard = await self._listen(job)
+                await self._listen(job)
+                return job.stitcher.transcription(job.duration)
         except TimeoutError as error:
             raise DeadlineExceeded(f"the request was not finished within {self._timeout:g} s") from error
-        return self._stitch(heard, job)
 
     def _check(self, options: TranscriptionOptions) -> None:
         if options.language is not None and options.language not in self._languages:
@@ -131,54 +123,60 @@ class Transcriber:
         text = " ".join(part for part in (options.hotwords, options.prompt) if part)
         return self._tokenize(text) if text else ()
 
-    async def _listen(self, job: Job) -> list[Heard]:
-        """All chunks in order. The language is that of the first chunk in which something is said."""
-        first: list[Heard] = []
-        rest: list[asyncio.Task[Heard]] = []
+    async def _listen(self, job: Job) -> None:
+        """All chunks. The language is that of the first chunk in which something is said."""
         language = job.options.language
-        places = asyncio.Semaphore(self._window)
+        places, number = asyncio.Semaphore(self._window), 0
         async with first_error_of(asyncio.TaskGroup()) as group:
             async for chunk in job.recording:
                 job.book()
                 if language is None:
-                    first.append(await self._hear(chunk, None, job))
-                    language = first[-1].language if first[-1].result else None
+                    heard = await self._hear(chunk, None, job, number)
+                    language = heard.result.language if heard.said else None
                 else:
                     await places.acquire()
-                    rest.append(group.create_task(self._hear(chunk, language, job)))
-                    rest[-1].add_done_callback(lambda _: places.release())
+                    task = group.create_task(self._hear(chunk, language, job, number))
+                    task.add_done_callback(lambda _: places.release())
+                number += 1
         job.end()
-        return [*first, *(task.result() for task in rest)]
 
-    async def _hear(self, chunk: FeatureChunk, language: str | None, job: Job) -> Heard:
+    async def _hear(self, chunk: FeatureChunk, language: str | None, job: Job, number: int) -> Heard:
         """Decode one chunk, climbing the ladder of temperatures where the thresholds say that it failed."""
-        features, place = self._features(chunk), chunk.place
-        ladder = list(TEMPERATURES if job.options.temperature == 0 else (job.options.temperature,))
-        max_tokens = SHORT_TOKENS if expected_tokens(place.voiced) <= SHORT_TOKENS else MAX_TOKENS
-        attempts: list[DecodingResult] = []
+        features, thresholds = self._features(chunk), Thresholds.of(job.options)
+        caps = Caps.of(chunk.place.voiced, job.options.max_new_tokens)
+        ladder, attempts = ladder_of(job.options), list[DecodingResult]()
+        languages: tuple[tuple[str, float], ...] = ()
         while ladder:
-            options = self._options(job, ladder[0], max_tokens)
-            attempts.append(await self._decode(place, features, language, options, job))
+            options = self._options(job, ladder[0], caps.now)
+            attempts.append(await self._decode(chunk.place, features, language, options, job))
+            languages = (
+                languages or attempts[0].languages or ((attempts[0].language, attempts[0].language_probability),)
+            )
             language = attempts[0].language
-            reason = self._thresholds.failure(attempts[-1], max_tokens)
+            reason = thresholds.failure(attempts[-1], cut=caps.cuts(attempts[-1]))
             if reason is None:
                 break
             if reason == "length":
-                max_tokens = MAX_TOKENS
+                caps.now = caps.most
                 attempts.pop()
             else:
                 ladder.pop(0)
-            if ladder and job.options.temperature == 0:
+            if ladder:
                 self._metrics.fell_back(ladder[0], reason)
-        job.advance(place)
-        return self._judge(place, attempts)
+        best = thresholds.best(attempts)
+        said = bool(best.text.strip()) and not thresholds.silent(best)
+        heard = Heard(chunk.place, best, said, languages)
+        job.advance(chunk.place)
+        job.stitcher.add(number, heard)
+        return heard
 
     def _options(self, job: Job, temperature: float, max_tokens: int) -> DecodingOptions:
         return DecodingOptions(
-            beam_size=self._beam_size,
+            **asdict(job.options.search(self._beam_size)),
             temperature=temperature,
             prompt_length=len(job.prompt),
             timestamps=job.options.timestamps,
+            logprobs=job.options.logprobs,
             max_tokens=max_tokens,
         )
 
@@ -192,34 +190,6 @@ class Transcriber:
         job.trace.batch_sizes.append(served.batch_size)
         self._metrics.generated_tokens.inc(len(served.result.tokens))
         return served.result
-
-    def _judge(self, place: ChunkPlace, attempts: Sequence[DecodingResult]) -> Heard:
-        """The last attempt where it passed, else the likeliest of those that do not repeat themselves."""
-        first, best = attempts[0], attempts[-1]
-        if self._thresholds.failure(best) is not None:
-            limit = self._thresholds.compression_ratio
-            sane = [attempt for attempt in attempts if attempt.compression_ratio <= limit]
-            best = max(sane or attempts, key=lambda attempt: attempt.avg_logprob)
-        said = best.text.strip() and not self._thresholds.silent(best)
-        return Heard(place, first.language, first.language_probability, best if said else None)
-
-    def _stitch(self, heard: Sequence[Heard], job: Job) -> Transcription:
-        spoken = [(one.place, one.result, one) for one in heard if one.result is not None]
-        rules = SegmentRules(job.options.max_segment_seconds, job.options.max_line_width)
-        segments = [segment for place, result, _ in spoken for segment in segments_of(place, result, rules)]
-        first = spoken[0][2] if spoken else None
-        return Transcription(
-            text="".join(result.text for _, result, _ in spoken).strip(),
-            task=job.options.task,
-            language=job.options.language or (first.language if first else None),
-            language_probability=first.language_probability if first else None,
-            duration=job.duration,
-            segments=numbered(segments),
-        )
-
-
-def numbered(segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    return tuple(replace(segment, id=n) for n, segment in enumerate(segments))
 
 
 @asynccontextmanager

@@ -85,7 +85,7 @@ async def _one(service: Service, path: Path, wishes: Wishes, report: Report) -> 
         timestamps=wishes.format == "verbose_json",
     )
     with path.open("rb") as recording:
-        transcription = await service.transcribe(recording, options, Trace(path.name), report)
+        transcription = await service.transcribe(recording, options, Trace(path.name), on_progress=report)
     model = service.info.model if service.info else ""
     return transcribe_body(transcription, wishes.format, model, words=False)
 

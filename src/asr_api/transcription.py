@@ -35,6 +35,19 @@ class AudioOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOptions:
+    """How the engine searches for the text, in CTranslate2's words; see `Whisper.generate` there."""
+
+    beam_size: int = 5
+    patience: float = 1.0
+    length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    suppress_blank: bool = True
+    suppress_tokens: tuple[int, ...] = (-1,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptionOptions:
     """What one request asks for.
 
@@ -42,7 +55,10 @@ class TranscriptionOptions:
     names from, `hotwords` are names alone; a `temperature` of 0 means the likeliest text, with the
     ladder of higher temperatures where Whisper's thresholds say that it failed; `timestamps` asks
     for words and segments, a segment being at most `max_segment_seconds` long and two lines of
-    `max_line_width` characters.
+    `max_line_width` characters; `logprobs` asks for the probability of each token.
+
+    The others are faster-whisper's by name and meaning: `temperatures` is the ladder, None the
+    usual one; `beam_size` None is the service's setting; `max_new_tokens` bounds a chunk's text.
     """
 
     task: Task = "transcribe"
@@ -54,6 +70,31 @@ class TranscriptionOptions:
     max_segment_seconds: float = 7.0
     max_line_width: int = 42
     audio: AudioOptions = AudioOptions()
+    logprobs: bool = False
+    beam_size: int | None = None
+    patience: float = 1.0
+    length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    suppress_blank: bool = True
+    suppress_tokens: tuple[int, ...] | None = None
+    max_new_tokens: int | None = None
+    temperatures: tuple[float, ...] | None = None
+    compression_ratio_threshold: float = 2.4
+    log_prob_threshold: float = -1.0
+    no_speech_threshold: float = 0.6
+
+    def search(self, beam_size: int) -> SearchOptions:
+        """What of it the engine is told; `beam_size` is the service's."""
+        return SearchOptions(
+            beam_size=self.beam_size or beam_size,
+            patience=self.patience,
+            length_penalty=self.length_penalty,
+            repetition_penalty=self.repetition_penalty,
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            suppress_blank=self.suppress_blank,
+            suppress_tokens=(-1,) if self.suppress_tokens is None else self.suppress_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +175,24 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of the text: its bytes, which may be part of a character, and the log of its probability."""
+
+    data: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came of the next chunk of a request, in order; the texts of all parts together are the transcript."""
+
+    text: str
+    language: str | None
+    segments: tuple[Segment, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Transcription:
     """The answer to one request, before it takes the form of a response.
 
@@ -147,3 +206,6 @@ class Transcription:
     language_probability: float | None
     duration: float
     segments: tuple[Segment, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    language_probabilities: tuple[tuple[str, float], ...] = ()
+    output_tokens: int = 0

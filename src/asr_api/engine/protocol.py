@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.transcription import Task, Word
+from asr_api.transcription import SearchOptions, Task, TokenLogprob, Word
 
 Features = NDArray[np.float16] | NDArray[np.float32]
 """Log-mel spectrogram of one chunk, shape (n_mels, 3000)."""
@@ -17,19 +17,19 @@ MAX_TOKENS = 224
 """Tokens that Whisper writes for one chunk at most: half of its 448 positions (openai/whisper, decoding.py)."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecodingOptions:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodingOptions(SearchOptions):
     """What all tasks of one engine call must agree on; equal options may share a batch.
 
     CTranslate2 wants `<|startoftranscript|>` at one position (`prompt_length`) and one set of
     search options a call. Languages and tasks may be mixed, so they are not here. `max_tokens`
-    bounds what is written; `timestamps` asks for word times.
+    bounds what is written; `timestamps` asks for word times, `logprobs` for tokens' probabilities.
     """
 
-    beam_size: int = 5
     temperature: float = 0.0
     prompt_length: int = 0
     timestamps: bool = False
+    logprobs: bool = False
     max_tokens: int = MAX_TOKENS
 
 
@@ -47,7 +47,10 @@ class DecodingTask:
 
 @dataclass(frozen=True, slots=True)
 class DecodingResult:
-    """What the engine read in one chunk; word times count from the start of the chunk."""
+    """What the engine read in one chunk; word times count from the start of the chunk.
+
+    `languages` are the likeliest with their probabilities, where the language was detected.
+    """
 
     text: str
     tokens: tuple[int, ...]
@@ -58,6 +61,8 @@ class DecodingResult:
     no_speech_prob: float
     compression_ratio: float
     words: tuple[Word, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    languages: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

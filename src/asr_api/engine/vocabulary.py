@@ -57,6 +57,11 @@ class Vocabulary:
         self._previous = self._id("<|startofprev|>")
         self._no_timestamps = self._id("<|notimestamps|>")
         self.languages = self._languages()
+        self._bytes = {letter: byte for byte, letter in enumerate(byte_alphabet())}
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes of a text token, which need not be whole characters."""
+        return bytes(self._bytes[letter] for letter in self._tokenizer.id_to_token(token) or "")
 
     def _id(self, token: str) -> int:
         """Raises ValueError where the vocabulary is not Whisper's."""
@@ -110,6 +115,15 @@ class Vocabulary:
                 run = []
         if run:
             yield WordTokens.of(self.decode(run), tuple(run))
+
+
+def byte_alphabet() -> list[str]:
+    """The character that stands for each byte in the vocabulary: itself where it can be seen, else one from
+    U+0100 on (openai/gpt-2, encoder.py).
+    """
+    seen = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in seen else next(others)) for byte in range(256)]
 
 
 def _continues(word: str, piece: str, language: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from collections import defaultdict
@@ -17,7 +18,7 @@ from asr_api.engine.cuda import load_cublas
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.engine.vocabulary import Vocabulary, WordTokens
 from asr_api.errors import EngineFailure, EngineOutOfMemory, ModelUnavailable
-from asr_api.transcription import Task, Word
+from asr_api.transcription import Task, TokenLogprob
 
 POSITIONS = 448
 """Positions of Whisper's decoder."""
@@ -25,8 +26,14 @@ POSITIONS = 448
 OUT_OF_MEMORY = "out of memory"
 """How CUDA says it, in whatever sentence CTranslate2 wraps it."""
 
-NO_WORDS: tuple[Word, ...] = ()
-Detection = tuple[str, float]
+LIKELIEST = 5
+"""Languages of which the probability is told."""
+
+LEAST_PROBABILITY = 1e-10
+"""What a probability counts for at least, so that its logarithm is finite."""
+
+Detection = tuple[tuple[str, float], ...]
+"""Languages with their probabilities, the likeliest first; there is always one."""
 
 
 def choose_device(device: str) -> str:
@@ -119,9 +126,9 @@ class WhisperEngine:
             self._result(task, detection, generated)
             for task, detection, generated in zip(tasks, detections, found, strict=True)
         ]
-        if not tasks[0].options.timestamps:
+        if not (tasks[0].options.timestamps or tasks[0].options.logprobs):
             return results
-        return self._with_words(encoded, tasks, results)
+        return self._with_alignments(encoded, tasks, results)
 
     def _encode(self, tasks: Sequence[DecodingTask]) -> ctranslate2.StorageView:
         """The encoder's output, made of at most `max_encode_batch` chunks at a time: its memory peaks here.
@@ -139,13 +146,12 @@ class WhisperEngine:
 
     def _detect(self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask]) -> list[Detection]:
         if not self._model.is_multilingual:
-            return [("en", 1.0)] * len(tasks)
-        known = [(task.language or "", 1.0) for task in tasks]
+            return [(("en", 1.0),)] * len(tasks)
         if all(task.language for task in tasks):
-            return known
+            return [((task.language or "", 1.0),) for task in tasks]
         ranked = self._model.detect_language(encoded)
-        best = [(token[2:-2], float(probability)) for (token, probability), *_ in ranked]
-        return [given if given[0] else heard for given, heard in zip(known, best, strict=True)]
+        heard = [tuple((token[2:-2], float(probability)) for token, probability in row[:LIKELIEST]) for row in ranked]
+        return [((task.language, 1.0),) if task.language else row for task, row in zip(tasks, heard, strict=True)]
 
     def _search(
         self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask], detections: Sequence[Detection]
@@ -154,7 +160,7 @@ class WhisperEngine:
         sampling = options.temperature > 0
         prompts = [
             self._vocabulary.prompt(self._language(detected), task.task, task.prompt)
-            for task, (detected, _) in zip(tasks, detections, strict=True)
+            for task, ((detected, _), *_) in zip(tasks, detections, strict=True)
         ]
         found = self._model.generate(
             encoded,
@@ -162,6 +168,12 @@ class WhisperEngine:
             beam_size=1 if sampling else options.beam_size,
             sampling_topk=0 if sampling else 1,
             sampling_temperature=options.temperature if sampling else 1.0,
+            patience=options.patience,
+            length_penalty=options.length_penalty,
+            repetition_penalty=options.repetition_penalty,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            suppress_blank=options.suppress_blank,
+            suppress_tokens=list(options.suppress_tokens),
             max_length=max_length(options.max_tokens, len(prompts[0])),
             return_scores=True,
             return_no_speech_prob=True,
@@ -182,28 +194,29 @@ class WhisperEngine:
         return DecodingResult(
             text=text,
             tokens=tokens,
-            language=detection[0],
-            language_probability=detection[1],
+            language=detection[0][0],
+            language_probability=detection[0][1],
+            languages=() if task.language else detection,
             temperature=task.options.temperature,
             avg_logprob=generated.scores[0] * length / (length + 1),
             no_speech_prob=generated.no_speech_prob,
             compression_ratio=compression_ratio(text),
         )
 
-    def _with_words(
+    def _with_alignments(
         self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask], results: Sequence[DecodingResult]
     ) -> list[DecodingResult]:
-        """Results with word times: one `align` for each language and task, since it takes one start sequence."""
+        """Results with what `align` tells: one call for each language and task, since it takes one start sequence."""
         groups: dict[tuple[str | None, Task], list[int]] = defaultdict(list)
         for row, (task, result) in enumerate(zip(tasks, results, strict=True)):
             if result.tokens:
                 groups[self._language(result.language), task.task].append(row)
-        words: dict[int, tuple[Word, ...]] = {}
+        aligned = dict(enumerate(results))
         for (language, task_name), rows in groups.items():
             start = self._vocabulary.start_sequence(language, task_name)
             part = encoded if len(rows) == len(tasks) else gather(encoded, rows)
-            words.update(zip(rows, self._align(part, start, rows, tasks, results), strict=True))
-        return [replace(result, words=words.get(row, NO_WORDS)) for row, result in enumerate(results)]
+            aligned.update(zip(rows, self._align(part, start, rows, tasks, results), strict=True))
+        return list(aligned.values())
 
     def _align(
         self,
@@ -212,17 +225,29 @@ class WhisperEngine:
         rows: Sequence[int],
         tasks: Sequence[DecodingTask],
         results: Sequence[DecodingResult],
-    ) -> list[tuple[Word, ...]]:
+    ) -> list[DecodingResult]:
         aligned = self._model.align(
             encoded,
             start,
             [list(results[row].tokens) for row in rows],
             [round(tasks[row].duration * 100) for row in rows],
         )
-        return [
-            word_times(alignment, self._words(tasks[row].task, results[row]), tasks[row].duration)
-            for row, alignment in zip(rows, aligned, strict=True)
-        ]
+        return [self._timed(tasks[row], results[row], alignment) for row, alignment in zip(rows, aligned, strict=True)]
+
+    def _timed(
+        self, task: DecodingTask, result: DecodingResult, alignment: ctranslate2.models.WhisperAlignmentResult
+    ) -> DecodingResult:
+        """The result with what its task asks of the alignment: times, or probabilities, or both."""
+        if task.options.timestamps:
+            result = replace(result, words=word_times(alignment, self._words(task.task, result), task.duration))
+        if task.options.logprobs:
+            probabilities = zip(result.tokens, alignment.text_token_probs, strict=False)
+            logprobs = (
+                TokenLogprob(self._vocabulary.bytes_of(token), math.log(max(probability, LEAST_PROBABILITY)))
+                for token, probability in probabilities
+            )
+            result = replace(result, logprobs=tuple(logprobs))
+        return result
 
     def _words(self, task: Task, result: DecodingResult) -> list[WordTokens]:
         return self._vocabulary.words(result.tokens, "en" if task == "translate" else result.language)

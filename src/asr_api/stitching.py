@@ -1,0 +1,83 @@
+"""From what was heard in each chunk to the transcript: in order, part by part, as chunks finish."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from asr_api.engine.protocol import DecodingResult
+from asr_api.segmenting import SegmentRules, segments_of
+from asr_api.transcription import ChunkPlace, Part, Segment, TokenLogprob, Transcription, TranscriptionOptions
+
+OnPart = Callable[[Part], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of one chunk: the `result` and whether something is `said` in it."""
+
+    place: ChunkPlace
+    result: DecodingResult
+    said: bool
+    languages: tuple[tuple[str, float], ...] = ()
+
+
+class Stitcher:
+    """Takes chunks in any order by their number, and tells each part as soon as all before it are there."""
+
+    def __init__(self, options: TranscriptionOptions, on_part: OnPart | None) -> None:
+        self._options = options
+        self._rules = SegmentRules(options.max_segment_seconds, options.max_line_width)
+        self._on_part = on_part
+        self._waiting: dict[int, Heard] = {}
+        self._next = 0
+        self._text = self._told = ""
+        self._segments: list[Segment] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._tokens = 0
+        self._languages: tuple[tuple[str, float], ...] = ()
+        self._language = options.language
+
+    def add(self, number: int, heard: Heard) -> None:
+        self._waiting[number] = heard
+        while self._next in self._waiting:
+            self._append(self._waiting.pop(self._next))
+            self._next += 1
+
+    def transcription(self, duration: float) -> Transcription:
+        """The whole, of audio so many seconds long. Call when all chunks were added."""
+        return Transcription(
+            text=self._told,
+            task=self._options.task,
+            language=self._language,
+            language_probability=self._probability(),
+            duration=duration,
+            segments=tuple(self._segments),
+            logprobs=tuple(self._logprobs),
+            language_probabilities=self._languages,
+            output_tokens=self._tokens,
+        )
+
+    def _probability(self) -> float | None:
+        if self._options.language is not None:
+            return 1.0 if self._text else None
+        return self._languages[0][1] if self._languages else None
+
+    def _append(self, heard: Heard) -> None:
+        self._tokens += len(heard.result.tokens)
+        if not heard.said:
+            return
+        if self._language is None:
+            self._language = heard.result.language
+        self._languages = self._languages or heard.languages
+        first = len(self._segments)
+        segments = segments_of(heard.place, heard.result, self._rules)
+        self._segments += [replace(segment, id=first + n) for n, segment in enumerate(segments)]
+        self._logprobs += heard.result.logprobs
+        self._text += heard.result.text
+        self._tell(Part("", self._language, tuple(self._segments[first:]), heard.result.logprobs))
+
+    def _tell(self, part: Part) -> None:
+        """The text that is new, without the space that may follow it: so the parts are the transcript."""
+        whole = self._text.strip()
+        new, self._told = whole[len(self._told) :], whole
+        if self._on_part is not None:
+            self._on_part(replace(part, text=new))
