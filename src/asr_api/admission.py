@@ -1,11 +1,12 @@
 """Who may come in: bounded by requests and by seconds of audio, refused before anything is read."""
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from asr_api.errors import Overloaded, TooManyRequests
+from asr_api.errors import Overloaded, RateLimited, TooManyRequests
 
 LONGEST_RETRY = 120.0
 """Seconds of `Retry-After` at most: OpenAI's client does not retry at all above it."""
@@ -19,25 +20,41 @@ JITTER = 0.25
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """`max_seconds` is of audio that waits or is decoded, `timeout` what a request has from arrival to answer."""
+    """`max_seconds` is of audio that waits or is decoded, `timeout` what a request has from arrival to answer.
+
+    The limits per key are of one tenant; 0 means that there is none.
+    """
 
     max_requests: int
     max_seconds: float
     timeout: float
+    max_requests_per_key: int = 0
+    max_seconds_per_key: float = 0.0
+
+
+@dataclass(slots=True)
+class Share:
+    """What one tenant has in the books."""
+
+    running: int = 0
+    seconds: float = 0.0
 
 
 class Hold:
-    """The audio of one request that is still to be done, in seconds."""
+    """The audio of one request that is still to be done, in seconds, and whose it is."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, share: Share) -> None:
         self.seconds = seconds
+        self.share = share
 
 
 class Admission:
     """The books of the service's load: `running` requests with `seconds` of audio still to be decoded.
 
     `rate` tells the seconds of audio that the engine decodes a second, None while it is unknown;
-    `refusal` is the error that a client gets where there is no room.
+    `refusal` is the error that a client gets where there is no room. A tenant that has all that one key
+    may have hears RateLimited instead, room or not; the tenant without a name has no limit of its own.
+    Tenants are from a closed set: each is remembered.
     """
 
     def __init__(
@@ -54,27 +71,40 @@ class Admission:
         self._chance = chance or random.Random()
         self.running = 0
         self.seconds = 0.0
+        self._shares: defaultdict[str, Share] = defaultdict(Share)
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one request. Raises Overloaded (or TooManyRequests) at once where there is none."""
+    def place(self, tenant: str = "") -> Iterator[None]:
+        """A place for one request of `tenant`. Raises Overloaded (or TooManyRequests, or RateLimited) at once
+        where there is none.
+        """
+        share = self._shares[tenant]
+        if tenant:
+            self._check_share(share)
         self._check()
         self.running += 1
+        share.running += 1
         try:
             yield
         finally:
             self.running -= 1
+            share.running -= 1
 
     @contextmanager
-    def hold(self, seconds: float) -> Iterator[Hold]:
+    def hold(self, seconds: float, tenant: str = "") -> Iterator[Hold]:
         """Book the audio of a request that has a place, until the block ends.
 
-        Raises Overloaded where it does not fit; what is longer than all the room fits when it is alone.
+        Raises Overloaded (or RateLimited) where it does not fit; what is longer than all the room fits
+        when it is alone.
         """
+        share = self._shares[tenant]
+        most = self._limits.max_seconds_per_key
+        if tenant and most and share.seconds and share.seconds + seconds > most:
+            raise self._limit(_too_much(share.seconds, seconds))
         if self.seconds and self.seconds + seconds > self._limits.max_seconds:
-            raise self._refuse(f"{self.seconds:.0f} s of audio wait, which leaves no room for {seconds:.0f} s more")
-        hold = Hold(seconds)
-        self.seconds += seconds
+            raise self._refuse(_too_much(self.seconds, seconds))
+        hold = Hold(0.0, share)
+        self.settle(hold, seconds)
         try:
             yield hold
         finally:
@@ -83,6 +113,7 @@ class Admission:
     def settle(self, hold: Hold, seconds: float) -> None:
         """Say what of a request's audio is still to be done; it may turn out more than was booked."""
         self.seconds = max(0.0, self.seconds - hold.seconds + seconds)
+        hold.share.seconds = max(0.0, hold.share.seconds - hold.seconds + seconds)
         hold.seconds = seconds
 
     def expected_wait(self) -> float | None:
@@ -95,6 +126,16 @@ class Admission:
         wait = self.expected_wait()
         wait = UNMEASURED_RETRY if wait is None else wait
         return min(LONGEST_RETRY, max(1.0, wait) * self._chance.uniform(1 - JITTER, 1 + JITTER))
+
+    def _check_share(self, share: Share) -> None:
+        limits = self._limits
+        if limits.max_requests_per_key and share.running >= limits.max_requests_per_key:
+            raise self._limit(f"{share.running} requests are in progress, which is the limit")
+        if limits.max_seconds_per_key and share.seconds >= limits.max_seconds_per_key:
+            raise self._limit(f"{share.seconds:.0f} s of audio wait, and the limit is {limits.max_seconds_per_key:g} s")
+
+    def _limit(self, fact: str) -> RateLimited:
+        return RateLimited(f"with this API key {fact}", retry_after=self.retry_after())
 
     def _check(self) -> None:
         if self.running >= self._limits.max_requests:
@@ -113,3 +154,7 @@ class Admission:
 def refusal_of(status: int) -> type[Overloaded]:
     """The error with that status, 429 or 503."""
     return TooManyRequests if status == TooManyRequests.status else Overloaded
+
+
+def _too_much(waiting: float, more: float) -> str:
+    return f"{waiting:.0f} s of audio wait, which leaves no room for {more:.0f} s more"

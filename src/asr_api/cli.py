@@ -17,7 +17,7 @@ from asr_api.errors import StartupError
 from asr_api.logs import configure_logging
 from asr_api.settings import PREFIX, Settings
 
-Format = Literal["text", "json", "verbose_json"]
+Format = Literal["text", "json", "verbose_json", "srt", "vtt"]
 Task = Literal["transcribe", "translate"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -3,11 +3,14 @@
 AsrError
 ├── InvalidRequest      400  a field of the request is wrong
 ├── InvalidAudio        400  the file is not audio that can be transcribed
+├── InvalidApiKey       401  no key, or a wrong one, where one is wanted
 ├── UploadTooLarge      413
 ├── UploadTimeout       408  the body comes too slowly
 ├── UnsupportedMedia    415  not multipart, or compressed in transit
 ├── UnknownModel        404
 ├── Overloaded          503  no room now: queue full, loading, draining
+│   ├── TooManyRequests 429  no room, said otherwise
+│   │   └── RateLimited      this client has more than its part; others have room
 │   └── StorageFull          no room on disk
 ├── DeadlineExceeded    504
 ├── EngineFailure       500
@@ -56,6 +59,12 @@ class InvalidAudio(AsrError):
     status, type, default_code, outcome = 400, "invalid_request_error", "corrupt_audio", "client_error"
 
 
+class InvalidApiKey(AsrError):
+    """The request carries no API key, or one that is none of ours. The message never repeats it."""
+
+    status, type, default_code, outcome = 401, "invalid_request_error", "invalid_api_key", "client_error"
+
+
 class UploadTooLarge(AsrError):
     """The request body has more bytes than `max_upload_bytes`."""
 
@@ -90,6 +99,15 @@ class TooManyRequests(Overloaded):
     """No room, said with the status that some clients and proxies expect."""
 
     status, type = 429, "rate_limit_error"
+
+
+class RateLimited(TooManyRequests):
+    """This client has taken what one client may have; there may be room for others.
+
+    `type` and code are what OpenAI answers above its own limits.
+    """
+
+    type, default_code, outcome = "requests", "rate_limit_exceeded", "client_error"
 
 
 class StorageFull(Overloaded):

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-Endpoint = Literal["transcribe", "transcriptions"]
+Endpoint = Literal["transcribe", "transcriptions", "translations"]
 Outcome = Literal["ok", "client_error", "shed", "deadline", "cancelled", "engine_error", "internal_error"]
 Stage = Literal["upload", "decode", "queue", "inference", "render"]
 BatchOutcome = Literal["ok", "oom", "error"]
@@ -21,7 +21,7 @@ Rejection = Literal[
 WorkerState = Literal["idle", "busy", "starting"]
 RestartReason = Literal["signal", "timeout", "memory", "protocol"]
 
-ENDPOINTS: tuple[Endpoint, ...] = ("transcribe", "transcriptions")
+ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 OUTCOMES: tuple[Outcome, ...] = (
     "ok",
     "client_error",
@@ -103,12 +103,18 @@ class Metrics:
             buckets=STAGE,
             registry=registry,
         )
+        self.auth_failures_total = Counter(
+            "asr_auth_failures_total", "Requests refused for want of a right API key", registry=registry
+        )
         self.requests_running = Gauge("asr_requests_running", "Requests in progress", registry=registry)
         self.audio_seconds_total = Counter(
             "asr_audio_seconds_total", "Seconds of audio of requests that ended", ["outcome"], registry=registry
         )
         self.audio_duration = Histogram(
             "asr_audio_duration_seconds", "Seconds of audio a request", buckets=AUDIO, registry=registry
+        )
+        self.requests_joined_total = Counter(
+            "asr_requests_joined_total", "Retries that found the work of the request before them", registry=registry
         )
         self.upload_bytes_total = Counter("asr_upload_bytes_total", "Bytes of audio received", registry=registry)
         for outcome in OUTCOMES:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, Protocol, TypeVar
+from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 
 from asr_api.admission import Admission, AdmissionLimits, refusal_of
 from asr_api.batching import BatchingQueue
 from asr_api.engine.protocol import DecodingResult, DecodingTask, Engine, EngineInfo
 from asr_api.errors import AsrError, EngineFailure, Overloaded
 from asr_api.job import Progress
+from asr_api.joining import Joining
 from asr_api.metrics import Metrics
 from asr_api.settings import Settings
 from asr_api.spool import Spool
@@ -79,13 +80,18 @@ class Service:
         self.settings = settings
         self.metrics = metrics
         self.spool = parts.spool
+        self.joining: Joining[Any, Transcription] = Joining(settings.retry_window, metrics.requests_joined_total.inc)
         self.state: State = "loading"
         self._parts = parts
         self._on_ready = on_ready
         self._on_failed = on_failed
         self._admission = Admission(
             AdmissionLimits(
-                settings.max_concurrent_requests, settings.max_queue_audio_seconds, settings.request_timeout
+                settings.max_concurrent_requests,
+                settings.max_queue_audio_seconds,
+                settings.request_timeout,
+                settings.max_requests_per_key,
+                settings.max_audio_seconds_per_key,
             ),
             lambda: self._queue.rate if self._queue else None,
             refusal=refusal_of(settings.overload_status),
@@ -163,14 +169,14 @@ class Service:
             self._on_failed(EngineFailure(f"an engine worker ended: {error}"))
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """A place for one request, taken before its body is read and given back at its end.
+    def admitted(self, tenant: str = "") -> Iterator[None]:
+        """A place for one request of a tenant, taken before its body is read and given back at its end.
 
         Raises Overloaded (`engine_loading`, `draining`, `engine_failed`, `queue_full`,
         `deadline_unreachable`), or TooManyRequests, where there is none.
         """
         self._check_state()
-        with self._admission.place():
+        with self._admission.place(tenant):
             yield
 
     def _check_state(self) -> None:
@@ -214,6 +220,7 @@ class Service:
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
+        await self.joining.close()
         await self._parts.decoding.close()
         if self._engine_pool is not None:
             self._engine_pool.shutdown(wait=False, cancel_futures=True)

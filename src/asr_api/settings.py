@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from platformdirs import user_cache_path
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from asr_api.errors import StartupError
@@ -18,6 +18,15 @@ PREFIX = "ASR_"
 def _split(value: object) -> object:
     """`0,1` as the environment gives a list."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _split_filled(value: object) -> object:
+    """`a,b` as the environment gives a list that may be empty."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")]
+"""What a browser sends as `Origin`: `https://host` or `https://host:port`, with no path; or `*` for any."""
 
 
 def _number(value: object) -> object:
@@ -34,7 +43,7 @@ class InvalidSettings(StartupError):
 class Settings(BaseSettings):
     """The whole configuration. Each field is `ASR_<NAME>` in the environment and `--name` of `asr-api serve`."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="port to listen on; 0 takes a free one")
@@ -62,6 +71,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(1 << 30, ge=1, description="largest request body, in bytes")
     max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="longest audio of one request, in seconds")
     request_timeout: float = Field(3600.0, gt=0, description="seconds from admission to answer, at most")
+    retry_window: float = Field(
+        30.0, ge=0, description="seconds that the work of a client that went away, and may retry, is kept for it"
+    )
     drain_timeout: float = Field(30.0, ge=0, description="seconds that requests in progress get at shutdown")
     upload_timeout: float = Field(300.0, gt=0, description="seconds from a request's first byte to its last, at most")
     min_upload_rate: int = Field(
@@ -79,7 +91,22 @@ class Settings(BaseSettings):
     decode_memory_bytes: int = Field(
         512 << 20, ge=64 << 20, description="memory that decoding one file may take, in bytes"
     )
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="keys that requests must carry, as name:key,name:key; none: everybody may ask"
+    )
+    api_keys_file: str = Field("", description="a file with more keys, one name:key a line; read at the start")
+    max_requests_per_key: int = Field(0, ge=0, description="requests in progress of one key; 0: no limit of its own")
+    max_audio_seconds_per_key: float = Field(
+        0.0, ge=0, description="seconds of audio of one key that wait or are decoded; 0: no limit of its own"
+    )
+    cors_origins: Annotated[list[Origin], BeforeValidator(_split_filled)] = Field(
+        [], description="origins whose pages may ask, as https://host,https://other; * is any"
+    )
     vad_threshold: float = Field(0.5, gt=0, lt=1, description="speech probability above which audio counts as speech")
+    model_aliases: Annotated[list[str], BeforeValidator(_split_filled)] = Field(
+        ["whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe"],
+        description="other names of the served model, as name,name",
+    )
     model_dir: Path = Field(
         user_cache_path("asr-api") / "models", description="where models are kept; a folder per model"
     )

@@ -12,12 +12,14 @@ OnPart = Callable[[Part], None]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came of one chunk: the `result` and whether something is `said` in it."""
+    """What came of one chunk: the `result`, whether something is `said` in it, and whether it is not that of the
+    first decoding but of a `fallback`."""
 
     place: ChunkPlace
     result: DecodingResult
     said: bool
     languages: tuple[tuple[str, float], ...] = ()
+    fallback: bool = False
 
 
 class Stitcher:
@@ -70,7 +72,9 @@ class Stitcher:
         self._languages = self._languages or heard.languages
         first = len(self._segments)
         segments = segments_of(heard.place, heard.result, self._rules)
-        self._segments += [replace(segment, id=first + n) for n, segment in enumerate(segments)]
+        self._segments += [
+            replace(segment, id=first + n, fallback=heard.fallback) for n, segment in enumerate(segments)
+        ]
         self._logprobs += heard.result.logprobs
         self._text += heard.result.text
         self._tell(Part("", self._language, tuple(self._segments[first:]), heard.result.logprobs))

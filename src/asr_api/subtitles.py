@@ -13,7 +13,9 @@ LINE_WIDTH = 42
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+)
 """Characters of scripts that write no spaces: Thai, Lao, Burmese, Khmer, Chinese and Japanese."""
 
 NOT_FIRST_CATEGORIES = {"Mn", "Mc", "Me", "Cf", "Lm", "Pe", "Pf", "Po"}

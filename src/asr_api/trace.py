@@ -36,3 +36,15 @@ class Trace:
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self.started
+
+    def branch(self) -> "Trace":
+        """The trace of one of several files: what was before counts for each."""
+        return Trace(self.id, self.started, stages=dict(self.stages))
+
+    def join(self, branch: "Trace") -> None:
+        """Take in what one of several files took: they run side by side, so the longest counts."""
+        for name, seconds in branch.stages.items():
+            self.longest(name, seconds)
+        self.batch_sizes += branch.batch_sizes
+        if branch.audio_seconds is not None:
+            self.audio_seconds = (self.audio_seconds or 0.0) + branch.audio_seconds

@@ -94,7 +94,7 @@ class Transcriber:
             async with asyncio.timeout_at(deadline), AsyncExitStack() as stack:
                 with trace.stage("decode"):
                     recording = await stack.enter_async_context(self._front_end.open(upload, options.audio))
-                hold = stack.enter_context(self._admission.hold(recording.claimed_seconds or 0.0))
+                hold = stack.enter_context(self._admission.hold(recording.claimed_seconds or 0.0, tenant))
                 job = Job(
                     options,
                     prompt=self._prompt(options),
@@ -165,7 +165,7 @@ class Transcriber:
                 self._metrics.fell_back(ladder[0], reason)
         best = thresholds.best(attempts)
         said = bool(best.text.strip()) and not thresholds.silent(best)
-        heard = Heard(chunk.place, best, said, languages)
+        heard = Heard(chunk.place, best, said, languages, fallback=best is not attempts[0])
         job.advance(chunk.place)
         job.stitcher.add(number, heard)
         return heard

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -14,7 +13,8 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from asr_api.assembly import build_service
 from asr_api.client import transcribe_file
 from asr_api.errors import AsrError
-from asr_api.http.rendering import transcribe_body
+from asr_api.http.fields import TIMED_FORMATS, ResponseFormat
+from asr_api.http.rendering import transcribe_text
 from asr_api.service import Service
 from asr_api.settings import Settings
 from asr_api.trace import Trace
@@ -31,7 +31,7 @@ AT_ONCE = 8
 class Wishes:
     """What the command line asks of each file."""
 
-    format: Literal["text", "json", "verbose_json"]
+    format: ResponseFormat
     language: str | None
     prompt: str | None
     task: Task
@@ -82,12 +82,12 @@ async def _one(service: Service, path: Path, wishes: Wishes, report: Report) -> 
         language=wishes.language,
         prompt=wishes.prompt,
         temperature=wishes.temperature,
-        timestamps=wishes.format == "verbose_json",
+        timestamps=wishes.format in TIMED_FORMATS,
     )
     with path.open("rb") as recording:
         transcription = await service.transcribe(recording, options, Trace(path.name), on_progress=report)
     model = service.info.model if service.info else ""
-    return transcribe_body(transcription, wishes.format, model, words=False)
+    return transcribe_text(transcription, wishes.format, model)
 
 
 async def _all(files: Sequence[Path], wishes: Wishes, work: Work) -> int:
@@ -120,6 +120,8 @@ def _labelled(text: str, path: Path, wishes: Wishes) -> str:
     """One line that says which of several files it is about."""
     if wishes.format == "text":
         return f"{path}: {text.strip()}\n"
+    if wishes.format in ("srt", "vtt"):
+        return f"{path}:\n\n{text}\n"
     return json.dumps({"file": str(path)} | json.loads(text), ensure_ascii=False) + "\n"
 
 

@@ -159,7 +159,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A subtitle-sized piece of the transcript, with the scores of the decoding it came from."""
+    """A subtitle-sized piece of the transcript, with the scores of the decoding it came from.
+
+    `fallback` says that this was not the first decoding.
+    """
 
     id: int
     seek: int
@@ -172,6 +175,7 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
     words: tuple[Word, ...] = ()
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

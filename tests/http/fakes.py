@@ -2,22 +2,25 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from asr_api.admission import Admission, AdmissionLimits
 from asr_api.engine.protocol import EngineInfo
 from asr_api.errors import AsrError
 from asr_api.http import create_http_app
+from asr_api.joining import Joining
 from asr_api.metrics import Metrics
 from asr_api.service import Service, State
 from asr_api.settings import Settings
 from asr_api.spool import Spool
 from asr_api.trace import Trace
-from asr_api.transcription import Segment, Transcription, TranscriptionOptions, Word
+from asr_api.transcription import Part, Segment, Transcription, TranscriptionOptions, Word
 
 AUDIO = b"RIFF not really audio"
 INFO = EngineInfo("owner/tiny", "cpu", "int8", 1, 80, ("de", "en", "fr"))
@@ -31,7 +34,8 @@ HELLO = Transcription("Hello there. Bye.", "transcribe", "en", 0.98, 2.5, SEGMEN
 class FakeService(Service):
     """Answers `answer`, raises `error` or waits at `gate`; `refusal` is why there is no place.
 
-    `spool_dir` and `max_spool_bytes` are those of its spool, whose files never have names.
+    `spool_dir` and `max_spool_bytes` are those of its spool, whose files never have names;
+    `api_keys`, `max_requests_per_key` and `cors_origins` are the settings.
     """
 
     def __init__(
@@ -43,11 +47,15 @@ class FakeService(Service):
         state: State = "ready",
         info: EngineInfo | None = INFO,
         gated: bool = False,
+        parts_before_error: bool = False,
         max_upload_bytes: int = 1 << 24,
         upload_timeout: float = 300.0,
         min_upload_rate: int = 10_000,
         spool_dir: Path | None = None,
         max_spool_bytes: int = 1 << 26,
+        api_keys: str = "",
+        max_requests_per_key: int = 0,
+        cors_origins: Sequence[str] = (),
     ) -> None:
         self.settings = Settings(
             max_upload_bytes=max_upload_bytes,
@@ -55,16 +63,26 @@ class FakeService(Service):
             min_upload_rate=min_upload_rate,
             spool_dir=spool_dir or Path(tempfile.gettempdir()),
             max_spool_bytes=max_spool_bytes,
+            api_keys=SecretStr(api_keys),
+            max_requests_per_key=max_requests_per_key,
+            cors_origins=list(cors_origins),
         )
         self.metrics = Metrics("0")
         self.spool = Spool(self.settings.spool_dir, self.settings.max_spool_bytes, self.metrics)
         self.state = state
+        self.tenants: list[str] = []
         self.heard: list[tuple[bytes, TranscriptionOptions]] = []
         self.files: list[BinaryIO] = []
         self.places = 0
         self.entered = asyncio.Event()
         self.cancelled = False
+        self.joining: Joining[Any, Transcription] = Joining(
+            self.settings.retry_window, self.metrics.requests_joined_total.inc
+        )
+        self._early = error is not None and not parts_before_error
         self._answer, self._error, self._refusal = answer, error, refusal
+        limits = AdmissionLimits(256, 36_000, 3600, max_requests_per_key)
+        self._admission = Admission(limits, lambda: None)
         self._fake_info = info
         self._gate = asyncio.Event()
         if not gated:
@@ -75,26 +93,31 @@ class FakeService(Service):
         return self._fake_info
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admitted(self, tenant: str = "") -> Iterator[None]:
         if self._refusal:
             raise self._refusal
-        self.places += 1
-        try:
-            yield
-        finally:
-            self.places -= 1
+        with self._admission.place(tenant):
+            self.places += 1
+            try:
+                yield
+            finally:
+                self.places -= 1
 
     async def transcribe(
         self,
         upload: BinaryIO,
         options: TranscriptionOptions,
         trace: Trace,
+        *,
         on_progress: Callable[[float, float], None] | None = None,
+        on_part: Callable[[Part], None] | None = None,
         tenant: str = "",
     ) -> Transcription:
         self.files.append(upload)
+        self.tenants.append(tenant)
         self.heard.append((upload.read(), options))
         self.entered.set()
+        self._tell(on_part, on_progress)
         try:
             await self._gate.wait()
         except asyncio.CancelledError:
@@ -106,6 +129,15 @@ class FakeService(Service):
         trace.longest("inference", 0.25)
         trace.batch_sizes.append(3)
         return self._answer
+
+    def _tell(self, on_part: Callable[[Part], None] | None, on_progress: Callable[[float, float], None] | None) -> None:
+        """All of the answer at once, a part for each segment, unless it is to fail before."""
+        for segment in () if self._early else self._answer.segments:
+            text = segment.text if segment.id else segment.text.lstrip()
+            if on_part:
+                on_part(Part(text, self._answer.language, (segment,), self._answer.logprobs))
+            if on_progress:
+                on_progress(segment.end, self._answer.duration)
 
     def proceed(self) -> None:
         """Let go of those that wait at the gate."""

@@ -7,7 +7,9 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
 from asr_api import __version__
-from asr_api.http import envelope, models, probes, transcriptions
+from asr_api.access import ApiKeys
+from asr_api.http import envelope, models, openai, probes, transcribe
+from asr_api.http.access import add_cors, add_keys, documented_access
 from asr_api.http.middleware import ExchangeMiddleware
 from asr_api.service import Service
 
@@ -21,7 +23,11 @@ def create_http_app(service: Service, lifespan: Lifespan[FastAPI] | None = None)
     """The app that serves `service`; `lifespan` starts and stops what is behind it.
 
     `/docs` is served from here, not from a content network that a production host may not reach.
+
+    Raises InvalidSettings where the API keys of the settings cannot be read.
     """
+    settings = service.settings
+    keys = ApiKeys.load(settings.api_keys.get_secret_value(), settings.api_keys_file)
     app = FastAPIOffline(
         title="asr-api",
         version=__version__,
@@ -32,8 +38,12 @@ def create_http_app(service: Service, lifespan: Lifespan[FastAPI] | None = None)
     )
     app.state.service, app.state.created = service, int(time.time())
     envelope.install(app)
+    add_keys(app, keys, service.metrics)
     app.add_middleware(ExchangeMiddleware, service=service)
-    app.include_router(transcriptions.router, max_body_size=service.settings.max_upload_bytes)
-    app.include_router(models.router)
+    add_cors(app, settings.cors_origins)  # outermost, so that pages can read every refusal
+    access = documented_access(keys)
+    for router in (transcribe.router, openai.router):
+        app.include_router(router, max_body_size=settings.max_upload_bytes, **access)
+    app.include_router(models.router, **access)
     app.include_router(probes.router)
     return app

@@ -9,8 +9,10 @@ from asr_api.errors import (
     AsrError,
     DeadlineExceeded,
     EngineFailure,
+    InvalidApiKey,
     InvalidAudio,
     Overloaded,
+    RateLimited,
     UnknownModel,
     UnsupportedMedia,
     UploadTimeout,
@@ -23,6 +25,7 @@ _EXAMPLES: MappingProxyType[int, tuple[str, AsrError]] = MappingProxyType(
         error.status: (description, error)
         for description, error in (
             ("A field or the audio cannot be served", InvalidAudio("the file is not audio or video", param="file")),
+            ("No API key, or a wrong one, where the server wants one", InvalidApiKey("Incorrect API key provided.")),
             ("No such model", UnknownModel("the model 'tiny-13' is not served here", param="model")),
             ("The body came too slowly", UploadTimeout("the body took longer than 300 s (upload_timeout)")),
             (
@@ -30,6 +33,10 @@ _EXAMPLES: MappingProxyType[int, tuple[str, AsrError]] = MappingProxyType(
                 UploadTooLarge("the request body is larger than 1073741824 bytes (max_upload_bytes)"),
             ),
             ("The body is not multipart/form-data", UnsupportedMedia("the body must be multipart/form-data")),
+            (
+                "This key has as much in progress as one may have; retry after `Retry-After` seconds",
+                RateLimited("with this API key 8 requests are in progress, which is the limit"),
+            ),
             ("The engine failed on this audio; a retry would too", EngineFailure("the engine failed on this audio")),
             ("No room now; retry after `Retry-After` seconds", Overloaded("256 requests are in progress")),
             ("Not answered in time", DeadlineExceeded("the request took longer than 3600 s")),
@@ -49,10 +56,31 @@ def multipart_body(form: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-def text_answer(example: str) -> dict[int | str, dict[str, Any]]:
-    """FastAPI's `responses` for an endpoint that also answers in plain text."""
-    content = {"text/plain": {"schema": {"type": "string"}, "example": example}}
-    return {200: {"description": "The transcript, as `response_format` asks", "content": content}}
+_TEXT = {"schema": {"type": "string"}, "example": "Ask not what your country can do for you."}
+_SRT = {"schema": {"type": "string"}, "example": "1\n00:00:00,320 --> 00:00:02,860\nAsk not what your country\n\n"}
+_VTT = {"schema": {"type": "string"}, "example": "WEBVTT\n\n00:00:00.320 --> 00:00:02.860\nAsk not what\n\n"}
+
+
+def openai_answers(*, stream: bool) -> dict[int | str, dict[str, Any]]:
+    """FastAPI's `responses` for OpenAI's endpoints: subtitles are plain text there."""
+    content = {"text/plain": _TEXT}
+    if stream:
+        example = 'data: {"type":"transcript.text.delta","delta":"Ask not"}\n\ndata: [DONE]\n\n'
+        content["text/event-stream"] = {"schema": {"type": "string"}, "example": example}
+    return {200: {"description": "The transcript, as `response_format` and `stream` ask", "content": content}}
+
+
+def our_answers() -> dict[int | str, dict[str, Any]]:
+    """FastAPI's `responses` for our endpoint."""
+    event = '{"type":"progress","file":0,"seconds":2.5,"duration":11.0}\n'
+    content = {
+        "text/plain": _TEXT,
+        "application/x-subrip": _SRT,
+        "text/vtt": _VTT,
+        "application/x-ndjson": {"schema": {"type": "string"}, "example": event},
+        "text/event-stream": {"schema": {"type": "string"}, "example": f"data: {event}\n"},
+    }
+    return {200: {"description": "The transcript, as `response_format` and `stream` ask", "content": content}}
 
 
 def _documented(description: str, error: AsrError) -> dict[str, Any]:

@@ -31,8 +31,12 @@ def error_response(error: AsrError) -> Response:
         headers["Connection"] = "close"  # else uvicorn reads the rest of the body
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    body = ErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
-    return _enveloped(body, error.status, headers)
+    return _enveloped(error_body(error), error.status, headers)
+
+
+def error_body(error: AsrError) -> ErrorBody:
+    """The error as JSON has it, in an envelope or a stream."""
+    return ErrorBody(message=error.message, type=error.type, param=error.param, code=error.code)
 
 
 def internal_error() -> Response:

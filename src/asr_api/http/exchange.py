@@ -2,7 +2,8 @@
 
 import re
 import uuid
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from starlette.datastructures import Headers
@@ -13,19 +14,27 @@ from asr_api.metrics import Endpoint, Outcome
 from asr_api.trace import Trace
 
 AUDIO_ENDPOINTS: MappingProxyType[tuple[str, str], Endpoint] = MappingProxyType(
-    {("POST", "/transcribe"): "transcribe", ("POST", "/v1/audio/transcriptions"): "transcriptions"}
+    {
+        ("POST", "/transcribe"): "transcribe",
+        ("POST", "/v1/audio/transcriptions"): "transcriptions",
+        ("POST", "/v1/audio/translations"): "translations",
+    }
 )
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(slots=True)
 class Exchange:
-    """`endpoint` is None where the request is not about audio, `status` is None until the answer starts."""
+    """`endpoint` is None where the request is not about audio, `status` is None until the answer starts.
+
+    `resources` are what the answer needs until it is sent, or the client is gone.
+    """
 
     trace: Trace
     endpoint: Endpoint | None
     status: int | None = None
     outcome: Outcome = "ok"
+    resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
     def begin(cls, scope: Scope) -> "Exchange":

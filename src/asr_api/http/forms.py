@@ -1,69 +1,165 @@
-"""The fields of a transcription request: their wire spellings, values and defaults."""
+"""The fields of the three endpoints that take audio: their values, defaults and what they ask for."""
 
-import reprlib
-from dataclasses import fields, replace
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Annotated, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema, field_validator
-from pydantic_core import ErrorDetails, PydanticCustomError, from_json
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import FormData, UploadFile
 
-from asr_api.errors import InvalidRequest
-from asr_api.http.languages import language_code
+from asr_api.http.engine_fields import (
+    BeamSize,
+    CompressionRatioThreshold,
+    Denoise,
+    Ladder,
+    LengthPenalty,
+    LogProbThreshold,
+    MaxNewTokens,
+    NoRepeatNgramSize,
+    Normalize,
+    NoSpeechThreshold,
+    Patience,
+    PrefixPadding,
+    RepetitionPenalty,
+    SilenceDuration,
+    SuppressBlank,
+    SuppressTokens,
+    Threshold,
+    Vad,
+)
+from asr_api.http.fields import (
+    TIMED_FORMATS,
+    Format,
+    Granularities,
+    Hotwords,
+    Include,
+    InLines,
+    Keywords,
+    Language,
+    Languages,
+    ManyFiles,
+    Model,
+    OneFile,
+    OptionalChunkingStrategy,
+    Prompt,
+    Temperature,
+    VadConfig,
+    served_language,
+)
+from asr_api.http.fields import ResponseFormat as ResponseFormat
+from asr_api.http.parsing import Form
+from asr_api.http.spelling import Spelling
 from asr_api.transcription import AudioOptions, Task, TranscriptionOptions
 
-ResponseFormat = Literal["json", "text", "verbose_json"]
-Granularity = Literal["segment", "word"]
-
-MAX_PROMPT = 4096
-"""Characters of a prompt at most; Whisper itself keeps the last 223 tokens of it."""
-
-MAX_MS = 10_000
-"""Milliseconds of padding or silence at most: the front end holds so much more audio in memory."""
-
 AUDIO_FIELDS = frozenset(field.name for field in fields(AudioOptions))
+"""The fields that say how audio is prepared."""
 
-_ARRAYS = frozenset({"timestamp_granularities"})
-_CODES = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
-_SHOWN = 64
-
-
-class TranscriptionForm(BaseModel):
-    """The fields that both endpoints take."""
-
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
-
-    file: Annotated[
-        UploadFile,
-        WithJsonSchema({"type": "string", "format": "binary"}),
-        Field(description="Audio or video in any format that FFmpeg reads; told by its content, not by its name"),
-    ]
-    model: str = Field("", max_length=256, description="The served model's name, or OpenAI's name for one")
-    language: str = Field(
-        "", max_length=32, description="ISO-639-1 code, as `en`, or English name; detected where it is left out"
+ENGINE_FIELDS = frozenset(
+    (
+        "task", "max_segment_seconds", "max_line_width", "beam_size", "patience", "length_penalty",
+        "repetition_penalty", "no_repeat_ngram_size", "suppress_blank", "suppress_tokens", "max_new_tokens",
+        "compression_ratio_threshold", "log_prob_threshold", "no_speech_threshold",
     )
-    prompt: str = Field("", max_length=MAX_PROMPT, description="Text before the audio, for its style and names")
-    temperature: float = Field(
-        0.0, ge=0, le=1, allow_inf_nan=False, description="0: the most likely text, sampled only where that fails"
+)  # fmt: skip
+"""The fields of ours that are options as they stand."""
+
+
+class TranscriptionForm(Form):
+    """The fields that all endpoints take."""
+
+    files: OneFile
+    model: Model = ""
+    prompt: Prompt = ""
+    response_format: Format = "json"
+
+    @property
+    def file(self) -> UploadFile:
+        """The first file."""
+        return self.files[0]
+
+    @property
+    def words(self) -> bool:
+        """Whether the answer has words with their times."""
+        return False
+
+    @property
+    def segments(self) -> bool:
+        """Whether a `verbose_json` has segments."""
+        return True
+
+    def options(self, languages: tuple[str, ...]) -> TranscriptionOptions:
+        """What the form asks for. Raises InvalidRequest where its language is none of `languages`."""
+        raise NotImplementedError
+
+
+class OpenAITranslationForm(TranscriptionForm):
+    """The fields of OpenAI's translation into English."""
+
+    model: Model
+    temperature: Temperature = 0.0
+
+    def options(self, languages: tuple[str, ...]) -> TranscriptionOptions:
+        return TranscriptionOptions(
+            task="translate",
+            prompt=self.prompt or None,
+            temperature=self.temperature,
+            timestamps=self.response_format in TIMED_FORMATS,
+        )
+
+
+class OpenAITranscriptionForm(TranscriptionForm):
+    """The fields of OpenAI's transcription."""
+
+    unserved: ClassVar[Mapping[str, str]] = MappingProxyType(
+        dict.fromkeys(("known_speaker_names", "known_speaker_references"), "speakers are not told apart here")
     )
-    response_format: ResponseFormat = Field("json", description="What the answer is")
-    timestamp_granularities: tuple[Granularity, ...] = Field(
-        ("segment",), description="What `verbose_json` has the times of; also spelt `timestamp_granularities[]`"
+
+    model: Model
+    language: Language = ""
+    languages: Languages = ()
+    keywords: Keywords = ()
+    temperature: Temperature = 0.0
+    include: Include = ()
+    timestamp_granularities: Granularities = ("segment",)
+    stream: Annotated[bool, Spelling(null=True)] = Field(
+        False,
+        description="Send the text as server-sent events while it is made; with `json` and `text` only",
+        examples=[True],
     )
-    stream: bool = Field(False, description="Only `false` is served")
+    chunking_strategy: OptionalChunkingStrategy = None
+
+    @field_validator("languages")
+    @classmethod
+    def _one_language(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(value) > 1:
+            raise PydanticCustomError(
+                "languages_unserved", "one language can be named; leave languages out to have it detected"
+            )
+        if value and info.data.get("language"):
+            raise PydanticCustomError("language_twice", "send either language or languages")
+        return value
+
+    @field_validator("include")
+    @classmethod
+    def _logprobs_need_json(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("response_format") != "json":
+            raise PydanticCustomError("logprobs_unserved", "logprobs are served with response_format=json only")
+        return value
 
     @field_validator("timestamp_granularities")
     @classmethod
-    def _words_need_verbose_json(cls, value: tuple[Granularity, ...], info: ValidationInfo) -> tuple[Granularity, ...]:
+    def _words_need_verbose_json(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "word" in value and info.data.get("response_format") != "verbose_json":
             raise PydanticCustomError("words_unserved", "words are served with response_format=verbose_json only")
         return value
 
     @field_validator("stream")
     @classmethod
-    def _no_stream(cls, value: bool) -> bool:
-        if value:
-            raise PydanticCustomError("stream_unserved", "streaming is not served; send false or leave it out")
+    def _streams_are_text(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("response_format") in TIMED_FORMATS:
+            raise PydanticCustomError("stream_unserved", "a stream is served with response_format=json or text only")
         return value
 
     @property
@@ -72,73 +168,110 @@ class TranscriptionForm(BaseModel):
 
     @property
     def segments(self) -> bool:
-        return "segment" in self.timestamp_granularities
-
-    @property
-    def asked_task(self) -> Task:
-        return "transcribe"
+        return "segment" in self.timestamp_granularities or not self.words
 
     def options(self, languages: tuple[str, ...]) -> TranscriptionOptions:
-        """What the form asks for. Raises InvalidRequest where its language is none of `languages`."""
-        language = language_code(self.language)
-        if language and language not in languages:
-            raise InvalidRequest(
-                f"language={reprlib.repr(self.language)}: not a language of the served model; "
-                "send a code such as 'en', or leave it out",
-                param="language",
-                code="invalid_value",
-            )
+        param = "languages" if self.languages else "language"
+        named = self.languages[0] if self.languages else self.language
         return TranscriptionOptions(
-            task=self.asked_task,
-            language=language or None,
+            language=served_language(named, languages, param),
             prompt=self.prompt or None,
+            hotwords=", ".join(self.keywords) or None,
             temperature=self.temperature,
-            timestamps=self.response_format == "verbose_json",
+            timestamps=self.response_format in TIMED_FORMATS,
+            logprobs="logprobs" in self.include,
+            audio=self._audio(),
         )
 
+    def _audio(self) -> AudioOptions:
+        """Speech is always what is cut at, also where OpenAI would take one block: Whisper hears 30 s at a time.
 
-class OpenAIForm(TranscriptionForm):
-    """The fields of OpenAI's endpoint."""
+        `auto` levels the loudness first, because OpenAI promises so.
+        """
+        if isinstance(self.chunking_strategy, VadConfig):
+            return self.chunking_strategy.options
+        return AudioOptions(normalize=self.chunking_strategy == "auto")
 
-    model: str = Field(
-        max_length=256, description="The served model's name, or OpenAI's name for one", examples=["whisper-1"]
-    )
+
+OpenAIForm = OpenAITranscriptionForm
 
 
 class TranscribeForm(TranscriptionForm):
-    """The fields of our endpoint."""
+    """The fields of our endpoint: all that the engine and the front end can be told."""
 
-    task: Task = Field("transcribe", description="`translate` writes English, whatever is spoken")
-    hotwords: str = Field("", max_length=MAX_PROMPT, description="Names and terms that are likely to be said")
+    files: ManyFiles
+    prompt: Annotated[Prompt, Spelling(aliases=("initial_prompt",))] = ""
+    language: Language = ""
+    task: Task = Field(
+        "transcribe", description="`translate` writes English, whatever is spoken", examples=["translate"]
+    )
+    hotwords: Hotwords = ""
+    stream: InLines = None
+    timestamp_granularities: Granularities = ("segment",)
+    word_timestamps: bool = Field(
+        False, description="Give segments their words, as `timestamp_granularities=word` does", examples=[True]
+    )
     max_segment_seconds: float = Field(
-        7.0, ge=1, le=30, allow_inf_nan=False, description="Seconds that a segment of `verbose_json` lasts at most"
+        7.0, ge=1, le=30, description="Seconds that a segment or subtitle lasts at most", examples=[4.5]
     )
-    max_line_width: int = Field(42, ge=10, le=200, description="Characters of a subtitle line; a segment has two")
+    max_line_width: int = Field(
+        42, ge=10, le=200, description="Characters of a subtitle line; a segment has two", examples=[32]
+    )
 
-    vad: bool = Field(True, description="Leave out what is not speech; without it all of the audio is transcribed")
-    threshold: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        allow_inf_nan=False,
-        description="Probability from which audio counts as speech; the service's setting where it is left out",
-    )
-    prefix_padding_ms: int = Field(400, ge=0, le=MAX_MS, description="Milliseconds kept before speech")
-    silence_duration_ms: int = Field(160, ge=0, le=MAX_MS, description="Milliseconds of silence that end speech")
-    denoise: bool = Field(False, description="Take steady noise out first: hiss, a fan, a motor")
-    normalize: bool = Field(False, description="Bring quiet voices up first, so that they are found")
+    temperature: Ladder = ()
+    beam_size: BeamSize = None
+    patience: Patience = 1.0
+    length_penalty: LengthPenalty = 1.0
+    repetition_penalty: RepetitionPenalty = 1.0
+    no_repeat_ngram_size: NoRepeatNgramSize = 0
+    suppress_blank: SuppressBlank = True
+    suppress_tokens: SuppressTokens = None
+    max_new_tokens: MaxNewTokens = None
+    compression_ratio_threshold: CompressionRatioThreshold = 2.4
+    log_prob_threshold: LogProbThreshold = -1.0
+    no_speech_threshold: NoSpeechThreshold = 0.6
+
+    vad: Vad = True
+    threshold: Threshold = None
+    prefix_padding_ms: PrefixPadding = 400
+    silence_duration_ms: SilenceDuration = 160
+    denoise: Denoise = False
+    normalize: Normalize = False
+
+    @field_validator("stream")
+    @classmethod
+    def _streams_are_json(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("response_format") not in ("json", "verbose_json"):
+            raise PydanticCustomError(
+                "stream_unserved", "a stream is served with response_format=json or verbose_json only"
+            )
+        return value
+
+    @field_validator("timestamp_granularities", "word_timestamps")
+    @classmethod
+    def _words_need_a_place(cls, value: tuple[str, ...] | bool, info: ValidationInfo) -> tuple[str, ...] | bool:
+        asked = value is True or (isinstance(value, tuple) and "word" in value)
+        if asked and not info.data.get("stream") and info.data.get("response_format") != "verbose_json":
+            raise PydanticCustomError(
+                "words_unserved", "words are served with response_format=verbose_json only, and with stream"
+            )
+        return value
 
     @property
-    def asked_task(self) -> Task:
-        return self.task
+    def words(self) -> bool:
+        return self.word_timestamps or "word" in self.timestamp_granularities
 
     def options(self, languages: tuple[str, ...]) -> TranscriptionOptions:
-        return replace(
-            super().options(languages),
+        ladder = self.temperature
+        return TranscriptionOptions(
+            language=served_language(self.language, languages),
+            prompt=self.prompt or None,
             hotwords=self.hotwords or None,
-            max_segment_seconds=self.max_segment_seconds,
-            max_line_width=self.max_line_width,
+            timestamps=self.stream is not None or self.response_format in TIMED_FORMATS,
+            temperature=ladder[0] if ladder else 0.0,
+            temperatures=ladder if len(ladder) > 1 else None,
             audio=AudioOptions(**self.model_dump(include=set(AUDIO_FIELDS))),
+            **self.model_dump(include=set(ENGINE_FIELDS)),
         )
 
 
@@ -146,61 +279,5 @@ F = TypeVar("F", bound=TranscriptionForm)
 
 
 def parse_form(form_type: type[F], data: FormData) -> F:
-    """The form in `data`: parts in any order, arrays as `x`, `x[]`, repeated, JSON or with commas.
-
-    An empty text counts as absent. Raises InvalidRequest, which names the field at fault.
-    """
-    try:
-        return form_type.model_validate(_values(data))
-    except ValidationError as error:
-        raise _refusal(form_type, error.errors()[0]) from error
-
-
-def _values(data: FormData) -> dict[str, object]:
-    values: dict[str, Any] = {}
-    for name, value in data.multi_items():
-        array = name.removesuffix("[]")
-        if value in ("", "[]"):
-            continue
-        if array in _ARRAYS:
-            values[array] = [*values.get(array, []), *_items(value)]
-        elif name in values:
-            raise _repeated(name)
-        else:
-            values[name] = value
-    return values
-
-
-def _items(value: str | UploadFile) -> list[object]:
-    if not isinstance(value, str):
-        return [value]
-    if not value.startswith("["):
-        return [item.strip() for item in value.split(",")]
-    try:
-        return list(from_json(value))
-    except ValueError:
-        return [value]
-
-
-def _repeated(name: str) -> InvalidRequest:
-    code = "multiple_files" if name == "file" else "invalid_value"
-    return InvalidRequest(f"{name[:_SHOWN]} is sent more than once", param=name[:_SHOWN], code=code)
-
-
-def _refusal(form_type: type[TranscriptionForm], fault: ErrorDetails) -> InvalidRequest:
-    param, kind, value = str(fault["loc"][0])[:_SHOWN], fault["type"], fault["input"]
-    code = _CODES.get(kind, "invalid_value")
-    if kind == "missing":
-        code = "missing_file" if param == "file" else code
-        return InvalidRequest(f"the field {param} is missing", param=param, code=code)
-    if kind == "extra_forbidden":
-        taken = ", ".join(form_type.model_fields)
-        return InvalidRequest(f"{param} is not a field of this endpoint, which takes {taken}", param=param, code=code)
-    if param == "file":
-        return InvalidRequest("file must be a file part with a filename, not text", param=param, code="invalid_file")
-    shown = reprlib.repr(value) if isinstance(value, str | int | float | bool) else "it"
-    return InvalidRequest(f"{param}={shown}: {_sentence(fault['msg'])}", param=param, code=code)
-
-
-def _sentence(message: str) -> str:
-    return message[:1].lower() + message[1:]
+    """The form in `data`. Raises InvalidRequest, which names the field at fault."""
+    return form_type.read(data)

@@ -41,8 +41,9 @@ class ExchangeMiddleware:
             try:
                 await self._answer(exchange, scope, receive, _labelled(exchange, send))
             finally:
+                await exchange.resources.aclose()
                 if exchange.endpoint:
-                    self._account(exchange, exchange.endpoint)
+                    self._account(exchange, exchange.endpoint, scope.get("state", {}).get("tenant", ""))
 
     async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -66,7 +67,7 @@ class ExchangeMiddleware:
         exchange.outcome = "client_error"
         return error_response(too_large(limit))
 
-    def _account(self, exchange: Exchange, endpoint: Endpoint) -> None:
+    def _account(self, exchange: Exchange, endpoint: Endpoint, key: str) -> None:
         trace, metrics = exchange.trace, self._service.metrics
         metrics.request_finished(endpoint, exchange.outcome, trace.elapsed, trace.audio_seconds)
         metrics.stages_finished(list(trace.stages.items()))
@@ -75,6 +76,7 @@ class ExchangeMiddleware:
             extra={
                 "id": trace.id,
                 "endpoint": endpoint,
+                "key": key,
                 "status": exchange.status,
                 "outcome": exchange.outcome,
                 "seconds": trace.elapsed,

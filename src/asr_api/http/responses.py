@@ -14,11 +14,52 @@ class DurationUsage(BaseModel):
     seconds: int
 
 
+class TokenUsage(BaseModel):
+    """What the end of a stream tells: 50 tokens a second of audio, as Whisper's encoder has, and those written."""
+
+    type: Literal["tokens"]
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class LogprobBody(BaseModel):
+    """A token of the text with the log of its probability; `bytes` where it is but part of a character."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
 class OpenAITranscription(BaseModel):
-    """Answer to `response_format=json`."""
+    """Answer to `response_format=json`; `logprobs` where `include` asks for them."""
 
     text: str
+    logprobs: list[LogprobBody] | None = None
     usage: DurationUsage
+
+
+class OpenAITranslation(BaseModel):
+    """Answer of the translation to `response_format=json`."""
+
+    text: str
+
+
+class TextDelta(BaseModel):
+    """The next piece of a streamed transcript; all pieces together are the whole."""
+
+    type: Literal["transcript.text.delta"]
+    delta: str
+    logprobs: list[LogprobBody] | None = None
+
+
+class TextDone(BaseModel):
+    """The end of a streamed transcript, and the whole of it."""
+
+    type: Literal["transcript.text.done"]
+    text: str
+    logprobs: list[LogprobBody] | None = None
+    usage: TokenUsage
 
 
 class OpenAIWord(BaseModel):
@@ -44,6 +85,16 @@ class SegmentBody(BaseModel):
     no_speech_prob: float
 
 
+class OpenAIVerboseTranslation(BaseModel):
+    """Answer of the translation to `response_format=verbose_json`; its `language` is that which is written."""
+
+    task: Literal["translate"]
+    language: Literal["english"]
+    duration: float
+    text: str
+    segments: list[SegmentBody]
+
+
 class OpenAIVerboseTranscription(BaseModel):
     """Answer to `response_format=verbose_json`; `words` and `segments` as `timestamp_granularities` asks."""
 
@@ -65,10 +116,25 @@ class WordBody(BaseModel):
     probability: float
 
 
-class SegmentWithWords(SegmentBody):
+class OurSegment(SegmentBody):
+    """A segment of our endpoint: `fallback` says that it was decoded again, at a higher temperature."""
+
+    fallback: bool
+
+
+class SegmentWithWords(OurSegment):
     """A segment as `timestamp_granularities` with `word` has it."""
 
     words: list[WordBody]
+
+
+class Timing(BaseModel):
+    """Seconds that the request spent in each stage; of chunks that overlap, the longest counts."""
+
+    upload: float = 0.0
+    decode: float = 0.0
+    queue: float = 0.0
+    inference: float = 0.0
 
 
 class TranscribeBody(BaseModel):
@@ -77,10 +143,66 @@ class TranscribeBody(BaseModel):
     text: str
     language: str | None = Field(description="Whisper's code, as `en`; null where nothing was said")
     language_probability: float | None
+    language_probabilities: dict[str, float] = Field(
+        description="The likeliest languages, where the language was detected"
+    )
     duration: float
     task: Task
     model: str
-    segments: list[SegmentWithWords | SegmentBody] | None = None
+    timing: Timing
+    segments: list[SegmentWithWords | OurSegment] | None = None
+
+
+class FileBody(TranscribeBody):
+    """The answer for one of several files."""
+
+    file: str = Field(description="The file's name, as it was sent")
+
+
+class FileError(BaseModel):
+    """Why one of several files was not transcribed."""
+
+    file: str
+    error: "ErrorBody"
+
+
+class TranscribeManyBody(BaseModel):
+    """The answer for several files, in the order in which they were sent."""
+
+    results: list[FileBody | FileError]
+
+
+class SegmentEvent(BaseModel):
+    """A segment of a stream of our endpoint, as soon as all before it are done; `file` counts from 0."""
+
+    type: Literal["segment"]
+    file: int
+    segment: SegmentWithWords | OurSegment
+
+
+class ProgressEvent(BaseModel):
+    """How far a file is, in seconds of audio."""
+
+    type: Literal["progress"]
+    file: int
+    seconds: float
+    duration: float
+
+
+class DoneEvent(BaseModel):
+    """The end of a file in a stream: all but the segments, which were sent."""
+
+    type: Literal["done"]
+    file: int
+    result: TranscribeBody
+
+
+class ErrorEvent(BaseModel):
+    """The end of a file that failed, or of the stream."""
+
+    type: Literal["error"]
+    file: int
+    error: "ErrorBody"
 
 
 class ModelBody(BaseModel):

@@ -5,9 +5,11 @@ and refusals name their limit. Starlette's own parser makes its files itself and
 """
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from python_multipart import MultipartParser
@@ -25,8 +27,11 @@ from asr_api.spool import Spool, SpooledFile
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-MAX_FIELDS = 32
-"""Text parts of one request; both endpoints take fewer than ten, arrays repeat theirs."""
+MAX_FIELDS = 64
+"""Text parts of one request: more than `/transcribe` has fields; arrays repeat theirs."""
+
+MAX_FILES = 32
+"""Files of one request, where it may have several."""
 
 MAX_FIELD_BYTES = 64 * 1024
 """Bytes of one text part: more than the longest prompt takes."""
@@ -55,15 +60,15 @@ def require_multipart(request: Request) -> None:
         raise UnsupportedMedia("the body must be in UTF-8")
 
 
-async def read_upload(request: Request, settings: Settings, spool: Spool) -> FormData:
-    """The parts of the body, their file in memory or in `spool`: the caller closes the form.
+async def read_upload(request: Request, settings: Settings, spool: Spool, max_files: int = 1) -> FormData:
+    """The parts of the body, their files in memory or in `spool`: the caller closes the form.
 
     The route was included with `max_body_size=settings.max_upload_bytes`.
 
     Raises InvalidRequest (`invalid_multipart`, `too_many_parts`, `multiple_files`, `invalid_value`),
     UploadTooLarge, UploadTimeout, StorageFull or ClientDisconnect; nothing is held by then.
     """
-    form = _Form(_boundary(request), spool)
+    form = _Form(_boundary(request), spool, max_files)
     try:
         await _receive(form, request, settings)
         return await form.finish()
@@ -128,11 +133,12 @@ class _Pace:
 
 
 class SpooledUpload(UploadFile):
-    """A file part; only one that is on disk needs a thread to be closed."""
+    """A file part with the digest of its bytes; only one that is on disk needs a thread to be closed."""
 
-    def __init__(self, file: SpooledFile, size: int, filename: str) -> None:
+    def __init__(self, file: SpooledFile, size: int, filename: str, digest: bytes) -> None:
         super().__init__(cast(BinaryIO, file), size=size, filename=filename)
         self._spooled = file
+        self.digest = digest
 
     async def close(self) -> None:
         await _close(self._spooled)
@@ -162,6 +168,7 @@ class _File:
     file: SpooledFile
     size: int = 0
     data: bytearray = field(default_factory=bytearray)
+    hash: "hashlib.blake2b" = field(default_factory=partial(hashlib.blake2b, digest_size=16))
 
     def take(self, data: bytes) -> None:
         self.data += data
@@ -171,18 +178,27 @@ class _File:
         data, self.data = self.data, bytearray()
         self.size += len(data)
         if self.file.fits(len(data)):
-            self.file.write(data)
+            self._write(data)
         else:
-            await run_in_threadpool(self.file.write, data)
+            await run_in_threadpool(self._write, data)
+
+    def _write(self, data: bytearray) -> None:
+        self.hash.update(data)
+        self.file.write(data)
+
+    def finished(self) -> SpooledUpload:
+        self.file.seek(0)
+        return SpooledUpload(self.file, self.size, self.filename, self.hash.digest())
 
 
 class _Form:
     """The parts of one body, as python-multipart tells of them."""
 
-    def __init__(self, boundary: bytes, spool: Spool) -> None:
+    def __init__(self, boundary: bytes, spool: Spool, max_files: int) -> None:
         self._spool = spool
+        self._max_files = max_files
         self._texts: list[_Text] = []
-        self._file: _File | None = None
+        self._files: list[_File] = []
         self._part: _Text | _File | None = None
         self._header, self._value, self._disposition = b"", b"", b""
         self._ended = False
@@ -207,23 +223,23 @@ class _Form:
             return
         with _grammar():
             self._parser.write(chunk)
-        if self._file and len(self._file.data) >= BLOCK:
-            await self._file.write()
+        for file in self._files:
+            if len(file.data) >= BLOCK or (file.data and file is not self._part):
+                await file.write()
 
     async def finish(self) -> FormData:
         """The whole form, at the end of the body. Raises InvalidRequest where it is not whole, or StorageFull."""
         if not self._ended:
             raise _malformed("the body ends before its last boundary")
         items: list[tuple[str, str | UploadFile]] = [(text.name, _decoded(text.data)) for text in self._texts]
-        if self._file:
-            await self._file.write()
-            self._file.file.seek(0)
-            items.append((self._file.name, SpooledUpload(self._file.file, self._file.size, self._file.filename)))
+        for file in self._files:
+            await file.write()
+            items.append((file.name, file.finished()))
         return FormData(items)
 
     async def discard(self) -> None:
-        if self._file:
-            await _close(self._file.file)
+        for file in self._files:
+            await _close(file.file)
 
     def _ignore(self, size: int) -> None:
         self._epilogue += size
@@ -253,9 +269,11 @@ class _Form:
             self._begin_text(name)
 
     def _begin_file(self, name: str, filename: str) -> None:
-        if self._file:
-            raise InvalidRequest("one file is transcribed at a time", param="file", code="multiple_files")
-        self._part = self._file = _File(name, filename, self._spool.file())
+        if len(self._files) == self._max_files:
+            most = "one file is" if self._max_files == 1 else f"at most {self._max_files} files are"
+            raise InvalidRequest(f"{most} transcribed at a time", param="file", code="multiple_files")
+        self._part = file = _File(name, filename, self._spool.file())
+        self._files.append(file)
 
     def _begin_text(self, name: str) -> None:
         if len(self._texts) == MAX_FIELDS:
