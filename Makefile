@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint e2e bench simulate accuracy lock clean
+.PHONY: run test lint e2e bench simulate fuzz accuracy lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -31,6 +31,9 @@ e2e: $(VENV)/.dev ## only the tests that start the real server
 
 simulate: $(VENV)/.dev ## queue and admission, a million steps under a virtual clock
 	$(BIN)/python -m tests.simulation $(ARGS)
+
+fuzz: $(VENV)/.dev ## 100,000 mutants of seven formats through the decode workers
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/load.py $(ARGS)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ class Desk:
     """A front end with its workers, all of them idle."""
 
     front_end: ConfinedFrontEnd
+    spool: Spool
     pids: tuple[int, ...]
 
     async def consume(self, sound: Sound) -> None:
@@ -49,12 +50,15 @@ class Desk:
 
     async def idle(self) -> None:
         """Return when no worker has anything to do."""
-        while self.front_end.pool.count("idle") < len(self.pids):
-            await asyncio.sleep(POLL)
+        await until(lambda: self.front_end.pool.count("idle") == len(self.pids))
 
     def cpu_seconds(self) -> float:
         """Processor time of all workers so far."""
         return sum(ServerProcess("", pid).cpu_seconds() for pid in self.pids)
+
+    def threads(self) -> int:
+        """Threads of all workers: those of a native library are idle at best."""
+        return sum(int(status(pid)["Threads"]) for pid in self.pids)
 
 
 @asynccontextmanager
@@ -67,19 +71,30 @@ async def working(workers: int, n_mels: int) -> AsyncIterator[Desk]:
         pool = build_pool(settings, metrics)
         await pool.open()
         try:
-            while pool.count("idle") < workers:
-                await asyncio.sleep(POLL)
+            await until(lambda: pool.count("idle") == workers)
             front_end = ConfinedFrontEnd(
                 pool, partial(spool.file, 0), n_mels, settings.max_audio_seconds, settings.vad_threshold
             )
-            yield Desk(front_end, tuple(worker_pids()))
+            yield Desk(front_end, spool, tuple(worker_pids()))
         finally:
             await pool.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once it holds: there is nothing to wait for that would tell."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(POLL)
 
 
 def worker_pids() -> list[int]:
     """The children of this process that are decode workers."""
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _is_worker(entry)]
+
+
+def status(pid: int) -> dict[str, str]:
+    """The fields of Linux's /proc/PID/status."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return dict(line.split(":", 1) for line in lines)
 
 
 def _is_worker(entry: Path) -> bool:
@@ -101,6 +116,7 @@ class Fed:
     worker_cpu: float
     own_cpu: float
     others_cores: float | None
+    worker_threads: int
 
     @property
     def hours_a_minute(self) -> float:
@@ -119,7 +135,7 @@ async def feed(desk: Desk, sound: Sound, files: int) -> Fed:
     seconds, own_cpu = time.perf_counter() - began, time.process_time() - own_cpu
     worker_cpu = desk.cpu_seconds() - worker_cpu
     others = processors.taken_by_others(worker_cpu + own_cpu, seconds)
-    return Fed(sound.label, files, files * sound.seconds, seconds, worker_cpu, own_cpu, others)
+    return Fed(sound.label, files, files * sound.seconds, seconds, worker_cpu, own_cpu, others, desk.threads())
 
 
 async def first_chunk(desk: Desk, sound: Sound) -> float:
@@ -143,9 +159,13 @@ class Memory:
     @classmethod
     def of(cls, pid: int) -> Self:
         """From Linux's /proc (proc_pid_status(5): VmRSS and VmHWM)."""
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-        fields = dict(line.split(":", 1) for line in lines)
+        fields = status(pid)
         return cls(*(1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM")))
+
+
+def forget_peak() -> None:
+    """From now on the peak of this process's memory counts anew."""
+    Path("/proc/self/clear_refs").write_text(PEAK_RESET, encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +186,12 @@ class Growth:
 async def growth(desk: Desk, sound: Sound) -> Growth:
     """Have a long file heard, take its chunks when all are there, and look at the peaks."""
     (worker,) = desk.pids
-    Path("/proc/self/clear_refs").write_text(PEAK_RESET, encoding="utf-8")
+    forget_peak()
     before, parent_before = Memory.of(worker), Memory.of(os.getpid())
     with sound.path.open("rb") as upload:
         async with desk.front_end.open(upload, AudioOptions()) as recording:
-            while not recording.ended:
-                await asyncio.sleep(POLL)
-            spooled = sum(file.stat().st_blocks * 512 for file in _deleted_files())
+            await until(lambda: recording.ended)
+            spooled = desk.spool.used
             chunks = [chunk.place async for chunk in recording]
     after, parent_after = Memory.of(worker), Memory.of(os.getpid())
     return Growth(
@@ -183,6 +202,27 @@ async def growth(desk: Desk, sound: Sound) -> Growth:
         chunks=len(chunks),
         spooled=spooled,
     )
+
+
+async def feeds(sounds: Sequence[Sound], files: int, rounds: int, workers: int, n_mels: int) -> list[Fed]:
+    """Each sound in turn, in each round."""
+    async with working(workers, n_mels) as desk:
+        return [await feed(desk, sound, files) for _ in range(rounds) for sound in sounds]
+
+
+async def first_chunks(
+    warm_up: Sound, sounds: Sequence[Sound], rounds: int, workers: int, n_mels: int
+) -> list[tuple[str, float]]:
+    """Each sound in turn, in each round, after a sound that does not count."""
+    async with working(workers, n_mels) as desk:
+        await desk.consume(warm_up)
+        return [(sound.label, await first_chunk(desk, sound)) for _ in range(rounds) for sound in sounds]
+
+
+async def growth_alone(sound: Sound, n_mels: int) -> Growth:
+    """With a worker that has heard nothing yet."""
+    async with working(1, n_mels) as desk:
+        return await growth(desk, sound)
 
 
 def in_fresh_process(work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:

@@ -1,9 +1,9 @@
 """The front end and faster-whisper's own, step by step, in one process and one thread."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,12 +12,15 @@ import numpy as np
 from faster_whisper.audio import decode_audio as their_decode_audio
 from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
+from numpy.typing import NDArray
 
 from asr_api.audio.chunking import Chunker
 from asr_api.audio.decoding import AudioLimits, decode_audio, open_audio
 from asr_api.audio.features import LogMel, padded
 from asr_api.audio.speech import SpeechDetector, SpeechSpan
 from asr_api.transcription import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk, AudioOptions, Samples
+
+from .audio_files import Sound
 
 Value = TypeVar("Value")
 
@@ -127,13 +130,20 @@ def _their_chunks(samples: Samples) -> list[Samples]:
 class Turn:
     """One file heard by both in one round."""
 
-    file: str
-    audio_seconds: float
+    sound: Sound
     ours: Heard
     theirs: Heard
 
-    def as_dict(self) -> dict[str, object]:
-        return {"part": "stages", **asdict(self)}
+
+def take_turns(sounds: Sequence[Sound], ours: Ours, theirs: Theirs, rounds: int) -> Iterator[Turn]:
+    """Each file by both, one after the other; another side begins in each round."""
+    for number in range(rounds):
+        for sound in sounds:
+            if number % 2:
+                second, first = theirs.hear(sound.path), ours.hear(sound.path)
+                yield Turn(sound, first, second)
+            else:
+                yield Turn(sound, ours.hear(sound.path), theirs.hear(sound.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +169,9 @@ class Likeness:
         return same and self.feature_difference <= TOLERANCE
 
 
-def compare(file: str, path: Path, ours: Ours, theirs: Theirs) -> Likeness:
+def compare(sound: Sound, ours: Ours, theirs: Theirs) -> Likeness:
     """Hear a file once more, on both sides, and compare all that comes out."""
-    with path.open("rb") as source:
+    with sound.path.open("rb") as source:
         samples = decode_audio(source, LIMITS)
         source.seek(0)
         others: Samples = their_decode_audio(source)
@@ -171,7 +181,7 @@ def compare(file: str, path: Path, ours: Ours, theirs: Theirs) -> Likeness:
     chunks = [*chunker.push(samples), *chunker.finish()]
     both = min(len(samples), len(others))
     return Likeness(
-        file=file,
+        file=sound.label,
         samples=len(samples),
         missing_samples=abs(len(samples) - len(others)),
         sample_difference=float(np.abs(samples[:both] - others[:both]).max(initial=0)),
@@ -183,16 +193,20 @@ def compare(file: str, path: Path, ours: Ours, theirs: Theirs) -> Likeness:
     )
 
 
-def largest_shift(spans: list[SpeechSpan], others: list[SpeechSpan]) -> float:
+def largest_shift(spans: Sequence[SpeechSpan], others: Sequence[SpeechSpan]) -> float:
     """Samples from an edge to the nearest edge of the other list, at most; infinite where only one has any."""
-    edges, other_edges = (np.array([edge for span in each for edge in (span.start, span.end)]) for each in (spans, others))
-    if not len(edges) or not len(other_edges):
-        return 0.0 if len(edges) == len(other_edges) else float("inf")
-    return float(max(_furthest(edges, other_edges), _furthest(other_edges, edges)))
+    edges, others_edges = _edges(spans), _edges(others)
+    if not spans or not others:
+        return 0.0 if len(spans) == len(others) else float("inf")
+    return max(_furthest(edges, others_edges), _furthest(others_edges, edges))
 
 
-def _furthest(edges: "np.ndarray[tuple[int], np.dtype[np.int64]]", others: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> int:
-    return max(int(np.abs(others - edge).min()) for edge in edges)
+def _edges(spans: Sequence[SpeechSpan]) -> NDArray[np.int64]:
+    return np.array([edge for span in spans for edge in (span.start, span.end)], np.int64)
+
+
+def _furthest(edges: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+    return max(float(np.abs(others - edge).min()) for edge in edges)
 
 
 def feature_difference(chunk: AudioChunk, ours: Ours, theirs: Theirs) -> float:

@@ -1,7 +1,9 @@
 """Whatever is uploaded becomes samples or one InvalidAudio that says what is wrong."""
 
 import io
+import struct
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import av
 import numpy as np
@@ -10,6 +12,7 @@ from faster_whisper.audio import decode_audio as reference
 
 from asr_api.audio.blocks import BLOCK
 from asr_api.audio.decoding import QUICK_PROBE, AudioLimits, decode_audio, open_audio
+from asr_api.errors import InvalidAudio
 from asr_api.transcription import SAMPLE_RATE, Samples
 
 from .sounds import encoded, recordings, tone, wav
@@ -217,3 +220,17 @@ def test_claimed_seconds_of_a_recording_that_was_streamed() -> None:
     unfinished = wav(tone(3).tobytes(), claim=2**32 - 1)
     with open_audio(io.BytesIO(unfinished), LIMITS) as audio:
         assert audio.claimed_seconds == pytest.approx(3, abs=0.1)
+
+
+def test_a7_a_chunk_that_leads_far_behind_the_file(tmp_path: Path) -> None:
+    """A7: a size that makes libavformat seek to where no file can be is damage of the file, not of the disk."""
+    samples = tone(1).astype(">i2").tobytes()
+    description = struct.pack(">d4sIIIII", 16000.0, b"lpcm", 0, 2, 1, 1, 16)
+    head = b"caff" + struct.pack(">HH", 1, 0) + b"desc" + struct.pack(">q", len(description)) + description
+    file = tmp_path / "file"
+    file.write_bytes(
+        head + b"free" + struct.pack(">q", 2**62) + b"data" + struct.pack(">q", -1) + bytes(4) + samples
+    )
+    with file.open("rb") as source, pytest.raises(InvalidAudio) as refusal:
+        decode_audio(source, LIMITS)
+    assert refusal.value.code in ("corrupt_audio", "unsupported_format")

@@ -4,18 +4,18 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from asr_api.audio.backlog import Backlog
 from asr_api.audio.messages import Order
 from asr_api.audio.pool import REJECTIONS, DecodePool, WorkerLimits, worker_command
 from asr_api.errors import InvalidAudio
-from asr_api.metrics import RESTART_REASONS, Metrics
+from asr_api.metrics import Metrics
 from tests.fuzz.mutants import OPTIONS, Mutant
 
 LIMITS = WorkerLimits(timeout=30, memory=512 << 20)
@@ -27,6 +27,8 @@ KNOWN_CODES = frozenset(REJECTIONS) - {"decode_timeout"} | {"corrupt_audio"}
 
 MOST_SECONDS, MOST_BYTES = 2.0, 64 << 20
 """What a mutant may cost: CPU or, on a machine at rest, seconds of the clock; memory over a warm worker's."""
+
+LOST = "worker lost"
 
 ON_DISK = 16
 """One in so many mutants comes as an open file, as large uploads do; the others come in memory."""
@@ -44,12 +46,28 @@ class Trial:
     memory: int
 
     @property
+    def lost(self) -> bool:
+        """Whether it cost its worker's life."""
+        return self.ending.startswith(LOST)
+
+    @property
     def faults(self) -> list[str]:
         """What no mutant may do."""
         found = [] if self.ending == "decoded" or self.ending in KNOWN_CODES else [self.ending]
         slowest = max(self.cpu, self.seconds)
         found += [f"took {slowest:.1f} s"] if slowest > MOST_SECONDS else []
         return found + ([f"took {self.memory >> 20} MB"] if self.memory > MOST_BYTES else [])
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The trials that one worker, or its successors, had one after the other.
+
+    `held` is what it kept of them, in bytes.
+    """
+
+    trials: list[Trial]
+    held: int
 
 
 class Worker:
@@ -61,6 +79,13 @@ class Worker:
         self._status = Path(f"/proc/{pid}/status")
         self._peaks = Path(f"/proc/{pid}/clear_refs")
         self.warm = 0
+
+    @classmethod
+    def only_child(cls) -> Self:
+        """The one decode worker that this process has."""
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        (pid,) = (pid for pid in children if b"asr_api.audio.worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        return cls(int(pid))
 
     @property
     def cpu(self) -> float:
@@ -87,17 +112,22 @@ class Lane:
         self._worker = Worker(0)
 
     @property
+    def held(self) -> int:
+        """What the worker holds now over what it held when it was warm, in bytes."""
+        self._worker.forget_peak()
+        return self._worker.peak - self._worker.warm
+
+    @property
     def lost(self) -> int:
         """Workers that had to be replaced."""
-        counters = self._metrics.decode_worker_restarts_total
-        return round(sum(counters.labels(reason)._value.get() for reason in RESTART_REASONS))
+        (counter,) = self._metrics.decode_worker_restarts_total.collect()
+        return round(sum(sample.value for sample in counter.samples if sample.name.endswith("_total")))
 
     async def warm_up(self, seeds: Iterable[bytes]) -> None:
         """Have every decoder and filter used, so that memory kept for good is not a mutant's."""
         while self._pool.count("idle") != 1:
             await asyncio.sleep(0.01)
-        (child,) = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        self._worker = Worker(int(child))
+        self._worker = Worker.only_child()
         for data in seeds:
             for options in OPTIONS:
                 await self._ending(Mutant(0, "", (), data, options))
@@ -112,7 +142,7 @@ class Lane:
         ending = await self._ending(mutant)
         seconds = time.monotonic() - began
         if self.lost > lost or self._pool.count("idle") != 1:
-            return Trial(mutant.number, mutant.seed, f"worker lost ({ending})", seconds, seconds, 0)
+            return Trial(mutant.number, mutant.seed, f"{LOST} ({ending})", seconds, seconds, 0)
         memory = worker.peak - worker.warm
         return Trial(mutant.number, mutant.seed, ending, worker.cpu - cpu, seconds, memory)
 
@@ -125,7 +155,7 @@ class Lane:
                         pass
         except InvalidAudio as error:
             return error.code
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return f"{type(error).__name__}: {error}"
         return "decoded"
 
@@ -156,7 +186,7 @@ async def lane(seeds: Iterable[bytes]) -> AsyncIterator[Lane]:
             await pool.close()
 
 
-async def trials(mutants: Iterable[Mutant], seeds: Iterable[bytes], end: float) -> list[Trial]:
+async def trials(mutants: Iterable[Mutant], seeds: Iterable[bytes], end: float) -> Portion:
     """Each mutant's trial, until the clock says `end`."""
     whole, done = list(seeds), list[Trial]()
     async with lane(whole) as path:
@@ -164,6 +194,6 @@ async def trials(mutants: Iterable[Mutant], seeds: Iterable[bytes], end: float) 
             if time.monotonic() > end:
                 break
             done.append(await path.try_out(mutant))
-            if done[-1].ending.startswith("worker lost"):
+            if done[-1].lost:
                 await path.warm_up(whole)
-    return done
+        return Portion(done, path.held)

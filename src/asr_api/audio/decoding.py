@@ -1,5 +1,6 @@
 """Any uploaded file to mono samples at 16 kHz, block by block, within limits that the file cannot talk its way past."""
 
+import errno
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -137,8 +138,8 @@ def _told() -> Iterator[None]:
     except MemoryError as error:
         raise _invalid("Decoding the file takes more memory than is allowed.", "audio_too_complex") from error
     except Exception as error:
-        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
-            raise
+        if isinstance(error, OSError) and not isinstance(error, av.FFmpegError) and error.errno != errno.EINVAL:
+            raise  # a fault of the source; EINVAL is libavformat's, which was told to seek to where no file is
         raise _invalid(f"The file cannot be decoded: {_reason(error)}.", "corrupt_audio") from error
 
 
