@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"transcriber"},
     {"joining"},
     {"service"},
-    {"http", "assembly", "client"},
+    {"http", "assembly", "client", "conformance"},
     {"app", "transcribing"},
     {"server"},
     {"cli"},
@@ -39,7 +39,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 HOMES = {
     "ctranslate2": {"engine"},
     "tokenizers": {"engine"},
-    "av": {"audio"},
+    "av": {"audio", "conformance"},
     "faster_whisper": {"audio"},
     "huggingface_hub": {"models"},
     "fastapi": {"http", "app"},
@@ -48,7 +48,8 @@ HOMES = {
     "prometheus_client": {"metrics", "http"},
     "pynvml": {"gpu"},
     "typer": {"cli"},
-    "httpx2": {"client", "models"},
+    "httpx2": {"client", "models", "conformance"},
+    "openai": {"conformance"},
 }
 """Where a library may be imported, so that each can be changed in one place."""
 
@@ -120,6 +121,7 @@ def test_the_table_of_settings_is_the_code() -> None:
     fields = Settings.model_fields.items()
     expected = {f"ASR_{name.upper()}": shown(field.default) for name, field in fields}
     expected["ASR_MODEL_DIR"] = "the user's cache"
+    expected["ASR_SPOOL_DIR"] = "`asr-api` in the temporary folder".strip("`")
     assert table_of("Settings") == expected
 
 

@@ -93,19 +93,20 @@ def _frames(samples: Samples) -> Iterator[AudioFrame]:
 
 
 def _packets(path: Path, seconds: float) -> "Iterator[Packet[AudioStream]]":
-    begin = 0  # of this turn of the loop, in the stream's time base
+    """Each turn begins where the one before ended; an Opus file begins before zero."""
+    shift = end = None
     while True:
-        end = begin
         with av.open(str(path)) as container:
             for packet in container.demux(container.streams.audio[0]):
                 if packet.pts is None or packet.duration is None or packet.time_base is None:
                     continue  # the last, without content
-                packet.pts = packet.dts = begin + packet.pts
+                shift = shift if shift is not None else 0 if end is None else end - packet.pts
+                packet.pts = packet.dts = packet.pts + shift
                 end = packet.pts + packet.duration
                 if packet.pts * packet.time_base >= seconds:
                     return
                 yield packet
-        begin = end
+        shift = None
 
 
 def _samples(clip: Clip) -> Samples:

@@ -141,8 +141,8 @@ def _text_of(file: str) -> str:
         return Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InvalidSettings(f"ASR_API_KEYS_FILE: cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidSettings(f"ASR_API_KEYS_FILE: {file} is not UTF-8 text") from error.__cause__
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"ASR_API_KEYS_FILE: {file} is not UTF-8 text") from None  # the cause has the bytes
 
 
 def _checked(name: str, key: str, place: str) -> tuple[str, str]:

@@ -92,18 +92,19 @@ def _escaped(text: str) -> str:
 
 
 def _broken(text: str, max_line_width: int) -> str:
-    """The text on one line where it fits, else on two: both fitting if they can, cut at a space, alike in width.
+    """The text on one line where it fits, else on two: both fitting if they can, cut at a space or after a stop, alike in width.
 
-    Of two equal cuts the one with the shorter first line is taken. A text that has no place to
-    be cut, and one that is too long for two lines, is kept whole.
+    Of two equal cuts the one with the shorter first line is taken. Nothing is ever left out: what
+    has no place to be cut stays on one line, and what is too long for two has them longer.
     """
     columns = [0, *accumulate(map(_width, text))]
 
     def worth(place: int) -> tuple[int, bool, int, int]:
         spaced = text[place] == " "
+        inside = not spaced and unicodedata.category(text[place - 1]) != "Po"
         left, right = columns[place], columns[-1] - columns[place] - spaced
         longest = max(left, right)
-        return max(longest, max_line_width), not spaced, longest, left
+        return max(longest, max_line_width), inside, longest, left
 
     places = [place for place in range(1, len(text)) if _may_cut(text[place - 1], text[place])]
     if columns[-1] <= max_line_width or not places:

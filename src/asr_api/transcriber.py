@@ -166,8 +166,8 @@ class Transcriber:
         best = thresholds.best(attempts)
         said = bool(best.text.strip()) and not thresholds.silent(best)
         heard = Heard(chunk.place, best, said, languages, fallback=best is not attempts[0])
-        job.advance(chunk.place)
         job.stitcher.add(number, heard)
+        job.advance(chunk.place)
         return heard
 
     def _options(self, job: Job, temperature: float, max_tokens: int) -> DecodingOptions:

@@ -228,9 +228,7 @@ def test_a7_a_chunk_that_leads_far_behind_the_file(tmp_path: Path) -> None:
     description = struct.pack(">d4sIIIII", 16000.0, b"lpcm", 0, 2, 1, 1, 16)
     head = b"caff" + struct.pack(">HH", 1, 0) + b"desc" + struct.pack(">q", len(description)) + description
     file = tmp_path / "file"
-    file.write_bytes(
-        head + b"free" + struct.pack(">q", 2**62) + b"data" + struct.pack(">q", -1) + bytes(4) + samples
-    )
+    file.write_bytes(head + b"free" + struct.pack(">q", 2**62) + b"data" + struct.pack(">q", -1) + bytes(4) + samples)
     with file.open("rb") as source, pytest.raises(InvalidAudio) as refusal:
         decode_audio(source, LIMITS)
     assert refusal.value.code in ("corrupt_audio", "unsupported_format")

@@ -15,7 +15,7 @@ import pytest
 
 from asr_api.audio.backlog import Backlog
 from asr_api.audio.messages import Order
-from asr_api.audio.pool import BACKOFF, DecodePool, WorkerLimits
+from asr_api.audio.pool import BACKOFF, DecodePool, WorkerLimits, worker_command
 from asr_api.errors import InvalidAudio, Overloaded, StartupError
 from asr_api.metrics import Metrics
 from asr_api.spool import Spool
@@ -226,6 +226,14 @@ async def test_close_ends_everything(tmp_path: Path) -> None:
                 async for _ in recording:
                     pass
         assert children() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+async def test_a_worker_has_one_thread(tmp_path: Path) -> None:
+    """NumPy's own threads would double what a file costs, and spin while they wait."""
+    async with opened(tmp_path, command=worker_command(WorkerLimits(30, MEMORY))):
+        (child,) = children()
+        assert len(os.listdir(f"/proc/{child}/task")) == 1
 
 
 async def test_workers_that_do_not_start(tmp_path: Path) -> None:

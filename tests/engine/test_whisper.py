@@ -167,3 +167,35 @@ def test_running_out_of_memory_is_told_apart() -> None:
 def test_compression_ratio_tells_repetition() -> None:
     """Whisper's own measure: repeated text compresses far better than speech does."""
     assert compression_ratio("alpha " * 50) > 2.4 > compression_ratio("the quick brown fox jumps over the lazy dog")
+
+
+def test_tokens_that_are_suppressed_are_not_written(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """Those of the request; ids that the vocabulary lacks (CTranslate2 would write past its memory) are not."""
+    task = task_of("en-01.flac", language="en")
+    (free,) = read(engine, task)
+    banned = (-1, *free.tokens[:1], 51_863)
+    (kept,) = read(engine, replace(task, options=replace(task.options, suppress_tokens=banned)))
+    assert free.tokens[0] not in kept.tokens
+
+
+def test_scores_are_means_whatever_the_length_penalty(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """The average log probability is that of the text, not of how the search compared it."""
+    task = task_of("en-02.flac", language="en")
+    scores = []
+    for penalty in (0.0, 0.5, 1.0, 2.0):
+        options = replace(task.options, beam_size=2, length_penalty=penalty)
+        (found,) = read(engine, replace(task, options=options))
+        scores.append((found.text, found.avg_logprob))
+    same = [score for text, score in scores if text == scores[2][0]]
+    assert len(same) >= 2
+    assert same == pytest.approx([same[0]] * len(same), abs=1e-4)
+
+
+def test_logprobs_are_those_of_the_text(engine: WhisperEngine, task_of: MakeTask) -> None:
+    """One for each token, whose bytes together are the text."""
+    task = task_of("zh-01.flac")
+    (found,) = read(engine, replace(task, options=replace(task.options, logprobs=True)))
+    assert b"".join(one.data for one in found.logprobs).decode() == found.text
+    assert len(found.logprobs) == len(found.tokens)
+    assert all(-25 < one.logprob <= 0 for one in found.logprobs)
+    assert found.words == ()

@@ -31,6 +31,9 @@ REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="
 
 Value = TypeVar("Value")
 
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+"""One thread a worker: more cores are for more workers. It is all that a worker is told, and it forgets it."""
+
 ACCEPT_TIMEOUT = 10.0
 """Seconds in which an idle worker takes an order."""
 
@@ -61,7 +64,7 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, command: Sequence[str], directory: Path, within: float) -> Self:
-        """A worker that takes orders, without an environment.
+        """A worker that takes orders, with no environment of ours.
 
         Raises WorkerLost where it does not say that it is ready `within` so many seconds.
         """
@@ -71,7 +74,7 @@ class WorkerProcess:
             on_failure.callback(ours.close)
             with theirs:
                 process = await asyncio.create_subprocess_exec(
-                    *command, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env={}, cwd=directory,
+                    *command, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, env=ENVIRONMENT, cwd=directory,
                     start_new_session=True,
                 )  # fmt: skip
             worker = cls(process, ours)

@@ -18,9 +18,6 @@ from asr_api.transcription import AudioOptions, FeatureChunk
 Prepare = Callable[[BinaryIO, Order], Iterator[Event]]
 """From a file to its chunks; says how far it is at least every 32 s of audio. Raises InvalidAudio."""
 
-NATIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
-"""One thread a worker: more cores are for more workers."""
-
 
 class Channel:
     """The worker's end of the socket. Every method raises EOFError or OSError when the service is gone."""
@@ -124,7 +121,6 @@ def main(prepare: Callable[[], Prepare], memory_bytes: int, cpu_seconds: float) 
 
 
 if __name__ == "__main__":
-    os.environ.update(NATIVE_THREADS)
     from asr_api.audio.frontend import load_front_end
 
     main(load_front_end, int(sys.argv[1]), float(sys.argv[2]))

@@ -59,6 +59,11 @@ class Vocabulary:
         self.languages = self._languages()
         self._bytes = {letter: byte for byte, letter in enumerate(byte_alphabet())}
 
+    @property
+    def size(self) -> int:
+        """Tokens, control tokens among them. CTranslate2 does not check ids against it."""
+        return int(self._tokenizer.get_vocab_size())
+
     def bytes_of(self, token: int) -> bytes:
         """The bytes of a text token, which need not be whole characters."""
         return bytes(self._bytes[letter] for letter in self._tokenizer.id_to_token(token) or "")

@@ -173,7 +173,7 @@ class WhisperEngine:
             repetition_penalty=options.repetition_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram_size,
             suppress_blank=options.suppress_blank,
-            suppress_tokens=list(options.suppress_tokens),
+            suppress_tokens=[token for token in options.suppress_tokens if token < self._vocabulary.size],
             max_length=max_length(options.max_tokens, len(prompts[0])),
             return_scores=True,
             return_no_speech_prob=True,
@@ -198,7 +198,7 @@ class WhisperEngine:
             language_probability=detection[0][1],
             languages=() if task.language else detection,
             temperature=task.options.temperature,
-            avg_logprob=generated.scores[0] * length / (length + 1),
+            avg_logprob=generated.scores[0] * length**task.options.length_penalty / (length + 1),
             no_speech_prob=generated.no_speech_prob,
             compression_ratio=compression_ratio(text),
         )

@@ -82,11 +82,12 @@ class AccessMiddleware:
         if scope["type"] == "lifespan" or _public(scope):
             return self._app
         try:
-            scope.setdefault("state", {})["tenant"] = self._name(scope)
-            return self._app
+            name = self._name(scope)
         except InvalidApiKey as error:
             self._metrics.auth_failures_total.inc()
             return self._refusal(scope, error)
+        scope.setdefault("state", {})["tenant"] = name
+        return self._app
 
     def _name(self, scope: Scope) -> str:
         name = self._keys.name_of(_token(scope))

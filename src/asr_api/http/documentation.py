@@ -61,12 +61,21 @@ _SRT = {"schema": {"type": "string"}, "example": "1\n00:00:00,320 --> 00:00:02,8
 _VTT = {"schema": {"type": "string"}, "example": "WEBVTT\n\n00:00:00.320 --> 00:00:02.860\nAsk not what\n\n"}
 
 
+_EVENT = {
+    "type": "object",
+    "description": "One server-sent event; `data` is JSON, or `[DONE]` after the last",
+    "required": ["data"],
+    "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
+}
+_LINE = {"type": "object", "description": "One line", "required": ["type", "file"]}
+
+
 def openai_answers(*, stream: bool) -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` for OpenAI's endpoints: subtitles are plain text there."""
     content = {"text/plain": _TEXT}
     if stream:
         example = 'data: {"type":"transcript.text.delta","delta":"Ask not"}\n\ndata: [DONE]\n\n'
-        content["text/event-stream"] = {"schema": {"type": "string"}, "example": example}
+        content["text/event-stream"] = {"schema": _EVENT, "example": example}
     return {200: {"description": "The transcript, as `response_format` and `stream` ask", "content": content}}
 
 
@@ -77,8 +86,8 @@ def our_answers() -> dict[int | str, dict[str, Any]]:
         "text/plain": _TEXT,
         "application/x-subrip": _SRT,
         "text/vtt": _VTT,
-        "application/x-ndjson": {"schema": {"type": "string"}, "example": event},
-        "text/event-stream": {"schema": {"type": "string"}, "example": f"data: {event}\n"},
+        "application/x-ndjson": {"schema": _LINE, "example": event},
+        "text/event-stream": {"schema": _EVENT, "example": f"data: {event}\n"},
     }
     return {200: {"description": "The transcript, as `response_format` and `stream` ask", "content": content}}
 

@@ -43,7 +43,7 @@ BeamSize = Annotated[
 ]
 Patience = Annotated[
     float,
-    Field(ge=0.1, le=4, description="How many beams must end, in multiples of `beam_size`", examples=[1.0]),
+    Field(ge=1, le=4, description="How many beams must end, in multiples of `beam_size`", examples=[1.0]),
 ]
 LengthPenalty = Annotated[
     float,

@@ -137,6 +137,11 @@ Prompt = Annotated[
         examples=["The annual report of the Digium company."],
     ),
 ]
+InitialPrompt = Annotated[
+    Prompt,
+    Spelling(aliases=("initial_prompt",)),
+    Field(description="Text before the audio, for its style and names; also spelt `initial_prompt`"),
+]
 Hotwords = Annotated[
     str,
     Field(

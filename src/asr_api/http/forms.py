@@ -35,6 +35,7 @@ from asr_api.http.fields import (
     Granularities,
     Hotwords,
     Include,
+    InitialPrompt,
     InLines,
     Keywords,
     Language,
@@ -200,7 +201,7 @@ class TranscribeForm(TranscriptionForm):
     """The fields of our endpoint: all that the engine and the front end can be told."""
 
     files: ManyFiles
-    prompt: Annotated[Prompt, Spelling(aliases=("initial_prompt",))] = ""
+    prompt: InitialPrompt = ""
     language: Language = ""
     task: Task = Field(
         "transcribe", description="`translate` writes English, whatever is spoken", examples=["translate"]

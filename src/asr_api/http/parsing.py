@@ -49,9 +49,7 @@ def _refusal(form_type: type[Form], fault: ErrorDetails) -> InvalidRequest:
         return InvalidRequest(f"the field {param} is missing", param=param, code=code)
     if name == "file":
         return _wrong_file(kind)
-    value = fault["input"]
-    shown = reprlib.repr(value) if isinstance(value, str | int | float | bool) else "it"
-    return InvalidRequest(f"{param}={shown}: {_sentence(fault['msg'])}", param=param, code="invalid_value")
+    return InvalidRequest(f"{_shown(param, fault['input'])}: {_reason(fault)}", param=param, code="invalid_value")
 
 
 def _param(place: tuple[int | str, ...]) -> str:
@@ -76,5 +74,11 @@ def _wrong_file(kind: str) -> InvalidRequest:
     return InvalidRequest("file must be a file part with a filename, not text", param="file", code="invalid_file")
 
 
-def _sentence(message: str) -> str:
-    return message[:1].lower() + message[1:]
+def _shown(param: str, value: object) -> str:
+    return f"{param}={reprlib.repr(value)}" if isinstance(value, str | int | float) else param
+
+
+def _reason(fault: ErrorDetails) -> str:
+    if fault["type"] == "too_long":  # pydantic speaks of tuples
+        return f"it may have at most {fault['ctx']['max_length']} elements"
+    return fault["msg"][:1].lower() + fault["msg"][1:]

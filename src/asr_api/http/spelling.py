@@ -87,13 +87,17 @@ def values_of(form_type: type[BaseModel], data: FormData) -> dict[str, object]:
     names = {alias: name for name, spelling in spellings.items() for alias in (name, *spelling.aliases)}
     known: dict[str, list[Sent]] = {}
     unknown: dict[str, object] = {}
-    for wire, item in data.multi_items():
+    for wire, item in _sent(data):
         name, key = _place(wire, names, spellings)
         if not name:
             unknown.setdefault(wire, item)
-        elif item != "" and not (spellings[name].null and item == "null"):
+        elif not (spellings[name].null and item == "null"):
             known.setdefault(name, []).append((key, item))
     return {name: spellings[name].value(name, sent) for name, sent in known.items()} | unknown
+
+
+def _sent(data: FormData) -> list[tuple[str, str | UploadFile]]:
+    return [(name, item) for name, item in data.multi_items() if item != ""]
 
 
 def _key(name: str, field: FieldInfo) -> str:

@@ -154,7 +154,7 @@ def _render_many(asked: Asked, outcomes: list[tuple[Outcome, Trace]]) -> Respons
 def _result(asked: Asked, name: str, outcome: Outcome, trace: Trace) -> FileBody | FileError:
     if isinstance(outcome, AsrError):
         return FileError(file=name, error=error_body(outcome))
-    return FileBody.model_construct(file=name, **dict(_body(asked, outcome, trace)))
+    return FileBody(file=name, **_body(asked, outcome, trace).model_dump(exclude_unset=True))
 
 
 def _body(asked: Asked, transcription: Transcription, trace: Trace) -> TranscribeBody:
