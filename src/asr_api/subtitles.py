@@ -92,10 +92,11 @@ def _escaped(text: str) -> str:
 
 
 def _broken(text: str, max_line_width: int) -> str:
-    """The text on one line where it fits, else on two: both fitting if they can, cut at a space or after a stop, alike in width.
+    """The text on one line where it fits, else on two.
 
-    Of two equal cuts the one with the shorter first line is taken. Nothing is ever left out: what
-    has no place to be cut stays on one line, and what is too long for two has them longer.
+    Both lines fit if they can; then a space or a stop is a better place to cut than another, then
+    lines alike in width, then a shorter first line. Nothing is ever left out: what has no place
+    to be cut stays on one line, and what is too long for two has them longer.
     """
     columns = [0, *accumulate(map(_width, text))]
 
