@@ -88,7 +88,7 @@ def test_x8_malformed_keys_are_refused_without_being_shown(listed: str, fact: st
     [
         (b"", "has no key"),
         (b"# nobody yet\n", "has no key"),
-        (b"# one\nsk-without-name\n", "line 2: the name"),
+        (b"# one\nsk-without-name\n", "line 2: a key"),
         (b"ann:\n", "line 1: a key"),
         (b"ann:sk-fine-1\n\nbob:sk-\xff\xff\xff\xff\n", "is not UTF-8 text"),
     ],

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_api.admission import Admission, AdmissionLimits, refusal_of
-from asr_api.errors import Overloaded, TooManyRequests
+from asr_api.errors import Overloaded, RateLimited, TooManyRequests
 
 LIMITS = AdmissionLimits(max_requests=2, max_seconds=100, timeout=60)
 
@@ -98,3 +99,73 @@ def test_the_status_of_a_refusal_is_a_setting() -> None:
     with books.place(), books.place():
         error = refusal(lambda: books.place().__enter__())
         assert (error.status, error.copy().status, error.copy().retry_after) == (429, 429, error.retry_after)
+
+
+PER_KEY = AdmissionLimits(max_requests=4, max_seconds=100, timeout=60, max_requests_per_key=2, max_seconds_per_key=50)
+
+
+def test_q8_a_key_has_so_many_requests() -> None:
+    """Q8: the flooder hears 429 while there is room for others, and is let in again when one of its own ends."""
+    books = Admission(PER_KEY, lambda: None)
+    with books.place("loud"):
+        with books.place("loud"):
+            error = refusal(lambda: books.place("loud").__enter__())
+            assert (type(error), error.status, error.code) == (RateLimited, 429, "rate_limit_exceeded")
+            assert error.message == "with this API key 2 requests are in progress, which is the limit"
+            assert error.retry_after is not None
+            with books.place("calm"):
+                assert books.running == 3
+        with pytest.raises(ZeroDivisionError), books.place("loud"):
+            raise ZeroDivisionError
+    assert books.running == 0
+
+
+def test_q8_a_key_has_so_many_seconds_of_audio() -> None:
+    """Q8: its own audio is counted, also what turned out longer than it said; others have what is left."""
+    books = Admission(PER_KEY, lambda: None)
+    with books.hold(30, "loud") as hold:
+        assert isinstance(refusal(lambda: books.hold(21, "loud").__enter__()), RateLimited)
+        with books.hold(20, "loud"), books.hold(45, "calm"):
+            assert isinstance(refusal(lambda: books.place("loud").__enter__()), RateLimited)
+            with books.place("calm"):
+                pass
+        books.settle(hold, 60)
+        assert isinstance(refusal(lambda: books.place("loud").__enter__()), RateLimited)
+        books.settle(hold, 10)
+        with books.place("loud"), books.hold(40, "loud"):
+            assert books.seconds == 50
+    with books.hold(90, "loud"):
+        assert books.seconds == 90
+    assert books.seconds == 0
+
+
+def test_q8_the_flooder_is_told_so_even_where_all_is_full() -> None:
+    """Q8: 429 says that waiting for others would not help; who is within its limit hears 503."""
+    books = Admission(PER_KEY, lambda: None)
+    with books.place("a"), books.place("a"), books.place("b"), books.place("c"):
+        assert refusal(lambda: books.place("a").__enter__()).status == 429
+        assert refusal(lambda: books.place("b").__enter__()).status == 503
+
+
+def test_without_keys_no_key_has_a_limit() -> None:
+    """What comes without a name is bounded by the whole alone."""
+    books = Admission(PER_KEY, lambda: None)
+    with books.place(), books.place(), books.place(), books.hold(40), books.hold(40):
+        assert (books.running, books.seconds) == (3, 80)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.floats(0, 200), st.floats(0, 200)), max_size=30))
+def test_q8_the_books_of_the_keys_add_up(requests: list[tuple[str, float, float]]) -> None:
+    """Whatever comes and whatever it turns out to be, nothing is left in the books at the end."""
+    books = Admission(PER_KEY, lambda: None)
+    with ExitStack() as stack:
+        for tenant, claimed, found in requests:
+            try:
+                stack.enter_context(books.place(tenant))
+                books.settle(stack.enter_context(books.hold(claimed, tenant)), found)
+            except Overloaded:
+                continue
+    assert books.running == 0
+    assert books.seconds == pytest.approx(0, abs=1e-6)
+    with books.place("a"), books.place("b"), books.hold(50, "a"):
+        pass

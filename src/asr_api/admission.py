@@ -1,10 +1,11 @@
 """Who may come in: bounded by requests and by seconds of audio, refused before anything is read."""
 
 import random
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import fsum
 
 from asr_api.errors import Overloaded, RateLimited, TooManyRequests
 
@@ -32,20 +33,12 @@ class AdmissionLimits:
     max_seconds_per_key: float = 0.0
 
 
-@dataclass(slots=True)
-class Share:
-    """What one tenant has in the books."""
-
-    running: int = 0
-    seconds: float = 0.0
-
-
 class Hold:
     """The audio of one request that is still to be done, in seconds, and whose it is."""
 
-    def __init__(self, seconds: float, share: Share) -> None:
+    def __init__(self, seconds: float, tenant: str) -> None:
         self.seconds = seconds
-        self.share = share
+        self.tenant = tenant
 
 
 class Admission:
@@ -70,25 +63,29 @@ class Admission:
         self._refusal = refusal
         self._chance = chance or random.Random()
         self.running = 0
-        self.seconds = 0.0
-        self._shares: defaultdict[str, Share] = defaultdict(Share)
+        self._running_of: Counter[str] = Counter()
+        self._holds: dict[Hold, None] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Added up anew each time: a running sum of fractions would never come back to nothing."""
+        return fsum(hold.seconds for hold in self._holds)
 
     @contextmanager
     def place(self, tenant: str = "") -> Iterator[None]:
         """A place for one request of `tenant`. Raises Overloaded (or TooManyRequests, or RateLimited) at once
         where there is none.
         """
-        share = self._shares[tenant]
         if tenant:
-            self._check_share(share)
+            self._check_tenant(tenant)
         self._check()
         self.running += 1
-        share.running += 1
+        self._running_of[tenant] += 1
         try:
             yield
         finally:
             self.running -= 1
-            share.running -= 1
+            self._running_of[tenant] -= 1
 
     @contextmanager
     def hold(self, seconds: float, tenant: str = "") -> Iterator[Hold]:
@@ -97,24 +94,21 @@ class Admission:
         Raises Overloaded (or RateLimited) where it does not fit; what is longer than all the room fits
         when it is alone.
         """
-        share = self._shares[tenant]
-        most = self._limits.max_seconds_per_key
-        if tenant and most and share.seconds and share.seconds + seconds > most:
-            raise self._limit(_too_much(share.seconds, seconds))
+        own, most = self._seconds_of(tenant), self._limits.max_seconds_per_key
+        if tenant and most and own and own + seconds > most:
+            raise self._limit(_too_much(own, seconds))
         if self.seconds and self.seconds + seconds > self._limits.max_seconds:
             raise self._refuse(_too_much(self.seconds, seconds))
-        hold = Hold(0.0, share)
-        self.settle(hold, seconds)
+        hold = Hold(seconds, tenant)
+        self._holds[hold] = None
         try:
             yield hold
         finally:
-            self.settle(hold, 0.0)
+            del self._holds[hold]
 
     def settle(self, hold: Hold, seconds: float) -> None:
         """Say what of a request's audio is still to be done; it may turn out more than was booked."""
-        self.seconds = max(0.0, self.seconds - hold.seconds + seconds)
-        hold.share.seconds = max(0.0, hold.share.seconds - hold.seconds + seconds)
-        hold.seconds = seconds
+        hold.seconds = max(0.0, seconds)
 
     def expected_wait(self) -> float | None:
         """Seconds until what waits now is done, by the measured throughput; None before the first measurement."""
@@ -127,12 +121,15 @@ class Admission:
         wait = UNMEASURED_RETRY if wait is None else wait
         return min(LONGEST_RETRY, max(1.0, wait) * self._chance.uniform(1 - JITTER, 1 + JITTER))
 
-    def _check_share(self, share: Share) -> None:
-        limits = self._limits
-        if limits.max_requests_per_key and share.running >= limits.max_requests_per_key:
-            raise self._limit(f"{share.running} requests are in progress, which is the limit")
-        if limits.max_seconds_per_key and share.seconds >= limits.max_seconds_per_key:
-            raise self._limit(f"{share.seconds:.0f} s of audio wait, and the limit is {limits.max_seconds_per_key:g} s")
+    def _seconds_of(self, tenant: str) -> float:
+        return fsum(hold.seconds for hold in self._holds if hold.tenant == tenant)
+
+    def _check_tenant(self, tenant: str) -> None:
+        limits, running, seconds = self._limits, self._running_of[tenant], self._seconds_of(tenant)
+        if limits.max_requests_per_key and running >= limits.max_requests_per_key:
+            raise self._limit(f"{running} requests are in progress, which is the limit")
+        if limits.max_seconds_per_key and seconds >= limits.max_seconds_per_key:
+            raise self._limit(f"{seconds:.0f} s of audio wait, and the limit is {limits.max_seconds_per_key:g} s")
 
     def _limit(self, fact: str) -> RateLimited:
         return RateLimited(f"with this API key {fact}", retry_after=self.retry_after())

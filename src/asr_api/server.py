@@ -35,6 +35,7 @@ class Server:
 
     def __init__(self, settings: Settings, listener: socket.socket, on_progress: OnProgress | None = None) -> None:
         self._listener = listener
+        self._keyed = bool(settings.api_keys.get_secret_value() or settings.api_keys_file)
         self._failure: AsrError | None = None
         self._service = build_service(settings, on_ready=self._announce, on_failed=self._fail, on_progress=on_progress)
         self._uvicorn = uvicorn.Server(
@@ -70,7 +71,7 @@ class Server:
         sys.stdout.write(
             f"ready: {info.model} on {info.device} ({info.compute_type}), "
             f"self-test heard {loaded.self_test!r}\n"
-            f"try:   {curl_line(url_of(host, port), sample_for(info.model))}\n"
+            f"try:   {curl_line(url_of(host, port), sample_for(info.model), keyed=self._keyed)}\n"
             f"docs:  {url_of(host, port)}/docs\n"
         )
         sys.stdout.flush()
@@ -94,11 +95,12 @@ def url_of(host: str, port: int) -> str:
     return f"http://{host}:{port}"
 
 
-def curl_line(url: str, sample: Sample) -> str:
+def curl_line(url: str, sample: Sample, *, keyed: bool = False) -> str:
     """A command that posts the sample; its path is relative where that is possible."""
+    key = '-H "Authorization: Bearer $KEY" ' if keyed else ""
     path = Path(sample.path)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"curl -F file=@{shown} {url}/transcribe"
+    return f"curl {key}-F file=@{shown} {url}/transcribe"
 
 
 def _ignore(_: int, __: FrameType | None) -> None:

@@ -17,7 +17,7 @@ from asr_api.metrics import Outcome
 
 logger = logging.getLogger(__name__)
 
-_RETRYABLE = (503, 504)
+_RETRYABLE = (429, 503, 504)
 _CODES = {404: "unknown_url", 405: "method_not_allowed"}
 
 
