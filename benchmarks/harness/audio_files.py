@@ -94,19 +94,25 @@ def _frames(samples: Samples) -> Iterator[AudioFrame]:
 
 def _packets(path: Path, seconds: float) -> "Iterator[Packet[AudioStream]]":
     """Each turn begins where the one before ended; an Opus file begins before zero."""
-    shift = end = None
+    with av.open(str(path)) as container:
+        first, base = next((packet.pts or 0, packet.time_base) for packet in container.demux(audio=0))
+    end = first
     while True:
-        with av.open(str(path)) as container:
-            for packet in container.demux(container.streams.audio[0]):
-                if packet.pts is None or packet.duration is None or packet.time_base is None:
-                    continue  # the last, without content
-                shift = shift if shift is not None else 0 if end is None else end - packet.pts
-                packet.pts = packet.dts = packet.pts + shift
-                end = packet.pts + packet.duration
-                if packet.pts * packet.time_base >= seconds:
-                    return
-                yield packet
-        shift = None
+        shift = end - first
+        for packet, pts, duration in _turn(path):
+            if (pts + shift) * base >= seconds:
+                return
+            packet.pts = packet.dts = pts + shift
+            end = packet.pts + duration
+            yield packet
+
+
+def _turn(path: Path) -> "Iterator[tuple[Packet[AudioStream], int, int]]":
+    """The packets of a file with their place and length."""
+    with av.open(str(path)) as container:
+        for packet in container.demux(container.streams.audio[0]):
+            if packet.pts is not None and packet.duration is not None:  # the last has no content
+                yield packet, packet.pts, packet.duration
 
 
 def _samples(clip: Clip) -> Samples:

@@ -107,7 +107,7 @@ ACTS = {act.__name__: act for act in (chunks, endless, refuse, crash, hang, spin
 
 
 def prepare(source: BinaryIO, order: Order) -> Iterator[Event]:
-    act, measure = source.read().split()
+    act, measure = source.read(64).rstrip(b"\0").split()
     yield Opened(3.0)
     yield from ACTS[act.decode()](order, int(measure))
 

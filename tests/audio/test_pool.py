@@ -15,7 +15,7 @@ import pytest
 
 from asr_api.audio.backlog import Backlog
 from asr_api.audio.messages import Order
-from asr_api.audio.pool import BACKOFF, DecodePool, WorkerLimits, worker_command
+from asr_api.audio.pool import BACKOFF, LARGE, DecodePool, WorkerLimits, worker_command
 from asr_api.errors import InvalidAudio, Overloaded, StartupError
 from asr_api.metrics import Metrics
 from asr_api.spool import Spool
@@ -207,7 +207,7 @@ async def test_a_worker_that_dies_idle(tmp_path: Path) -> None:
 
 
 async def test_large_files_leave_one_worker_to_others(tmp_path: Path) -> None:
-    """Two files of over 16 MiB take one worker of two; a short clip need not wait for them."""
+    """Two files of over 64 MiB take one worker of two; a short clip need not wait for them."""
     async with opened(tmp_path, size=2) as setting:
         with large("endless 0") as one, large("chunks 1") as two:
             async with setting.file("", one):
@@ -247,7 +247,8 @@ async def test_workers_that_do_not_start(tmp_path: Path) -> None:
 @contextmanager
 def large(act: str) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as upload:
-        upload.write(act.encode().ljust(17 << 20))
+        upload.write(act.encode() + b" ")
+        upload.truncate(LARGE)
         upload.flush()
         yield cast(BinaryIO, upload)
 

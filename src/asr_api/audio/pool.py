@@ -32,7 +32,7 @@ START_TIMEOUT = 60.0
 BACKOFF = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before a worker is started again, by how many starts in a row have failed."""
 
-LARGE = 16 << 20
+LARGE = 64 << 20
 """Bytes from which a file counts as a long one, for which the last worker is never used."""
 
 GROWTH = 0.5

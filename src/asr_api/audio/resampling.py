@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
@@ -19,8 +20,12 @@ MAX_LOST = 100
 """Samples that libswresample may keep to itself: 84 were the most seen, of a stream of 21 samples at 4 kHz."""
 
 
+AT_ONCE = 32_768
+"""Samples that are resampled together: a call costs as much as a thousand samples, and frames are that short."""
+
+
 def resampled(frames: Iterable[AudioFrame]) -> Iterator[NDArray[np.int16]]:
-    """The samples of the frames in order, each result of shape (n,) and at most a frame's length.
+    """The samples of the frames in order, each result of shape (n,) and at most that of a frame, or of `AT_ONCE` samples and one.
 
     A stream that changes its rate or layout gets a resampler anew. Raises InvalidAudio for a frame
     whose rate, channels or length no recording has, and MemoryError.
@@ -44,15 +49,23 @@ class _Resampler:
     def __init__(self, sound: tuple[str, str, int]) -> None:
         self.sound = sound
         self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        self._held = AudioFifo()
         self._due = 0.0
 
     def push(self, frame: AudioFrame) -> Iterator[NDArray[np.int16]]:
         self._due += frame.samples * SAMPLE_RATE / frame.sample_rate
         frame.pts = None  # the samples follow each other, whatever the timestamps say
-        return self._pull(frame)
+        if not self._held.samples and frame.samples >= AT_ONCE:
+            yield from self._pull(frame)
+            return
+        self._held.write(frame)
+        if self._held.samples >= AT_ONCE:
+            yield from self._pull(self._held.read())
 
     def finish(self) -> Iterator[NDArray[np.int16]]:
         """The rest. Raises MemoryError: where memory fails libavfilter drops the frame, and says nothing."""
+        if self._held.samples:
+            yield from self._pull(self._held.read())
         yield from self._pull(None)
         if self._due > MAX_LOST:
             raise MemoryError(f"{self._due:.0f} samples were lost while they were resampled")
