@@ -201,7 +201,13 @@ async def test_the_search_is_the_request_s(build: Callable[..., Transcriber]) ->
     """Options of the engine, by faster-whisper's names, and the ladder and thresholds of the request."""
     answers = iter([result("x", avg_logprob=-0.5), result("y", avg_logprob=-0.1)])
     queue = FakeQueue(lambda _: next(answers))
-    asked: dict[str, Any] = {"beam_size": 3, "patience": 2.0, "no_repeat_ngram_size": 4, "suppress_tokens": (7,), "max_new_tokens": 50}
+    asked: dict[str, Any] = {
+        "beam_size": 3,
+        "patience": 2.0,
+        "no_repeat_ngram_size": 4,
+        "suppress_tokens": (7,),
+        "max_new_tokens": 50,
+    }
     answer = await run(build(queue, chunks=1), temperatures=(0.0, 0.9), log_prob_threshold=-0.3, language="en", **asked)
     assert [task.options.temperature for task in queue.asked] == [0.0, 0.9]
     options = queue.asked[0].options

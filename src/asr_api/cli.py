@@ -134,3 +134,17 @@ def transcribe(
     settings = read_settings({"log_level": "warning"} | {k: v for k, v in flags.items() if v is not None})
     configure_logging(settings.log_level)
     raise typer.Exit(transcribe_here(settings, files, wishes))
+
+
+@app.command()
+def conformance(
+    url: Annotated[str, typer.Argument(help="address of the server, as http://host:8000")],
+    api_key: Annotated[str | None, typer.Option(help="its key, where it wants one")] = None,
+    model: Annotated[str | None, typer.Option(help="the model to ask for; whisper-1 where absent")] = None,
+    audio: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a recording of your own")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, not a table")] = False,
+) -> None:
+    """Drive OpenAI's own client through its contract against any server, and print what does not hold."""
+    from asr_api.conformance.command import conformance as check
+
+    raise typer.Exit(check(url, api_key=api_key, model=model, audio=audio, as_json_text=as_json))

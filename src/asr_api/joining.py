@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from asr_api.errors import AsrError, InvalidRequest
+from asr_api.errors import AsrError, InvalidRequest, Overloaded
 
 Event = TypeVar("Event")
 Value = TypeVar("Value")
@@ -60,11 +60,16 @@ class _Work(Generic[Event, Value]):
 
 
 class Joining(Generic[Event, Value]):
-    """Runs work, and keeps that of clients that may come back for `window` seconds after they left."""
+    """Runs work, and keeps that of clients that may come back for `window` seconds after they left.
 
-    def __init__(self, window: float, on_joined: Callable[[], None]) -> None:
+    At most `limit` works are kept so: the one that was left first is given up for the next.
+    """
+
+    def __init__(self, window: float, limit: int, on_joined: Callable[[], None]) -> None:
         """`on_joined` is called for each request that found its work."""
         self._window = window
+        self._limit = limit
+        self._left: dict[_Work[Event, Value], None] = {}
         self._on_joined = on_joined
         self._works: dict[Hashable, _Work[Event, Value]] = {}
 
@@ -88,11 +93,11 @@ class Joining(Generic[Event, Value]):
         return await self._wait(known, tell)
 
     async def close(self) -> None:
-        """End what nobody waits for."""
-        tasks = [work.task for work in self._works.values() if work.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End all work, and forget its results. Who still waits hears Overloaded (`draining`)."""
+        works = list(self._works.values())
+        for work in works:
+            self._give_up(work)
+        await asyncio.gather(*(work.task for work in works if work.task is not None), return_exceptions=True)
 
     async def _begin(self, ticket: Ticket, work: Callable[[Tell[Event]], Awaitable[Value]], tell: Tell[Event]) -> Value:
         begun: _Work[Event, Value] = _Work(ticket.place, ticket.asked)
@@ -110,12 +115,17 @@ class Joining(Generic[Event, Value]):
             raise RuntimeError("work without a task")
         if work.end is not None:
             work.end.cancel()
+        self._left.pop(work, None)
         work.waiting += 1
         work.listeners.append(tell)
         try:
             return await asyncio.shield(work.task)
         except AsrError as error:
             raise error.copy() from error  # others may be told the same
+        except asyncio.CancelledError:
+            if work.task.cancelled() and not _cancelling():
+                raise Overloaded("the service is shutting down", code="draining") from None
+            raise
         finally:
             work.waiting -= 1
             work.listeners.remove(tell)
@@ -125,16 +135,31 @@ class Joining(Generic[Event, Value]):
     def _leave(self, work: _Work[Event, Value]) -> None:
         """The last who waited is gone: unless somebody comes back, the work ends, or its result is forgotten."""
         if self._works.get(work.place) is work:
+            self._left[work] = None
+            if len(self._left) > self._limit:
+                self._give_up(next(iter(self._left)))
             work.end = asyncio.get_running_loop().call_later(self._window, self._give_up, work)
 
     def _give_up(self, work: _Work[Event, Value]) -> None:
         if work.task is not None:
             work.task.cancel()
-        self._works.pop(work.place, None)
+        self._forget(work)
 
     def _ended(self, work: _Work[Event, Value]) -> None:
-        """Whoever waits has the result; where nobody does, it is kept for who comes back."""
-        if work.task is not None and not work.task.cancelled():
-            work.task.exception()  # there may be nobody who asks
-        if work.waiting and self._works.get(work.place) is work:
+        """Whoever waits has the result; where nobody does, it is kept for who comes back. A failure is not."""
+        failed = work.task is None or work.task.cancelled() or work.task.exception() is not None
+        if work.waiting or failed:
+            self._forget(work)
+
+    def _forget(self, work: _Work[Event, Value]) -> None:
+        if work.end is not None:
+            work.end.cancel()
+        self._left.pop(work, None)
+        if self._works.get(work.place) is work:
             del self._works[work.place]
+
+
+def _cancelling() -> bool:
+    """Whether it is the caller itself that is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

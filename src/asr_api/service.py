@@ -80,7 +80,9 @@ class Service:
         self.settings = settings
         self.metrics = metrics
         self.spool = parts.spool
-        self.joining: Joining[Any, Transcription] = Joining(settings.retry_window, metrics.requests_joined_total.inc)
+        self.joining: Joining[Any, Transcription] = Joining(
+            settings.retry_window, settings.max_concurrent_requests, metrics.requests_joined_total.inc
+        )
         self.state: State = "loading"
         self._parts = parts
         self._on_ready = on_ready

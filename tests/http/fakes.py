@@ -77,7 +77,7 @@ class FakeService(Service):
         self.entered = asyncio.Event()
         self.cancelled = False
         self.joining: Joining[Any, Transcription] = Joining(
-            self.settings.retry_window, self.metrics.requests_joined_total.inc
+            self.settings.retry_window, 16, self.metrics.requests_joined_total.inc
         )
         self._early = error is not None and not parts_before_error
         self._answer, self._error, self._refusal = answer, error, refusal

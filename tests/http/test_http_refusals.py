@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,10 +33,8 @@ def refused(service: FakeService, path: str, content: bytes | Iterator[bytes], h
 @pytest.mark.parametrize(
     ("part", "code", "param", "says"),
     [
-        (("response_format", "srt"), "invalid_value", "response_format", "'json', 'text' or 'verbose_json'"),
-        (("response_format", "vtt"), "invalid_value", "response_format", "'vtt'"),
-        (("response_format", "diarized_json"), "invalid_value", "response_format", "'verbose_json'"),
-        (("stream", "true"), "invalid_value", "stream", "streaming is not served"),
+        (("response_format", "SRT"), "invalid_value", "response_format", "'json', 'text', 'srt', 'verbose_json' or"),
+        (("response_format", "diarized_json"), "invalid_value", "response_format", "diarization is not served"),
         (("stream", "perhaps"), "invalid_value", "stream", "boolean"),
         (("temperature", "NaN"), "invalid_value", "temperature", "finite"),
         (("temperature", "1e309"), "invalid_value", "temperature", "finite"),
@@ -50,10 +49,11 @@ def refused(service: FakeService, path: str, content: bytes | Iterator[bytes], h
         (("timestamp_granularities", "syllable"), "invalid_value", "timestamp_granularities", "'segment' or 'word'"),
         (("timestamp_granularities", '["word"'), "invalid_value", "timestamp_granularities", "'segment' or 'word'"),
         (("timestamp_granularities", "[" * 9999), "invalid_value", "timestamp_granularities", "'segment' or 'word'"),
-        (("include[]", "logprobs"), "unknown_parameter", "include[]", "include[] is not a field"),
-        (("language[]", "en"), "unknown_parameter", "language[]", "which takes file, model, language"),
+        (("include[]", "usage"), "invalid_value", "include", "'logprobs'"),
+        (("language[code]", "en"), "unknown_parameter", "language[code]", "which takes file, model, prompt"),
+        (("known_speaker_names[]", "Ann"), "unsupported_parameter", "known_speaker_names", "speakers"),
         (("model", "whisper-1"), "invalid_value", "model", "more than once"),
-        (("file", "text"), "multiple_files", "file", "more than once"),
+        (("file", "text"), "invalid_file", "file", "not text"),
         (("file", AUDIO), "multiple_files", "file", "one file"),
         (("n" * 999, "x"), "unknown_parameter", "n" * 64, "not a field"),
     ],
@@ -73,7 +73,7 @@ def test_wrong_fields_are_named(part: Part, code: str, param: str, says: str) ->
         ([WHISPER, ("file", "text")], "invalid_file", "file"),
         ([FILE], "missing_required_parameter", "model"),
         ([FILE, WHISPER, ("task", "translate")], "unknown_parameter", "task"),
-        ([WHISPER, FILE, *[("timestamp_granularities", "segment")] * 32], "too_many_parts", None),
+        ([WHISPER, FILE, *[("timestamp_granularities", "segment")] * 64], "too_many_parts", None),
         ([WHISPER, FILE, ("prompt", "p" * 65537)], "invalid_value", "prompt"),
     ],
 )
@@ -223,14 +223,47 @@ def test_place_is_taken_before_the_body_is_read() -> None:
     assert refused(service, OURS, unread(), headers)[:2] == [503, "queue_full"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code"),
-    [("GET", "/nowhere", 404, "unknown_url"), ("GET", "/transcribe", 405, "method_not_allowed")],
-)
-def test_routes_that_are_not_there_answer_in_the_envelope(method: str, path: str, status: int, code: str) -> None:
-    """Unknown paths and methods are told in the same envelope as all else."""
-    response = client_of(FakeService()).request(method, path)
-    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+def routes(app: FastAPI) -> Iterator[tuple[str, frozenset[str]]]:
+    """Each path with the methods it serves, a name in the place of each parameter."""
+    for path, operations in app.openapi()["paths"].items():
+        yield re.sub(r"\{[^}]*\}", "nothing", path), frozenset(method.upper() for method in operations)
+
+
+ROUTES = dict(routes(create_http_app(FakeService()))) | {"/nowhere": frozenset(), "/v1/": frozenset()}
+
+
+def test_the_walk_has_all_routes() -> None:
+    """All that the document has is walked below."""
+    assert {"/transcribe", "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/models"} < ROUTES.keys()
+    assert {"/v1/models/nothing", "/livez", "/readyz", "/metrics"} < ROUTES.keys()
+
+
+@pytest.mark.parametrize("path", [*ROUTES, *(f"{path}/" for path in ROUTES)])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_whatever_is_not_there_answers_in_the_envelope(method: str, path: str) -> None:
+    """On every path every wrong method, empty or strange body is refused in the same envelope, and never with 5xx."""
+    response = client_of(FakeService()).request(method, path, content=b"" if method == "GET" else b"{}")
+    if response.status_code == 200:
+        assert method in ROUTES[path]
+        return
+    assert list(response.json()) == ["error"]
+    error = response.json()["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    assert error["type"] == "invalid_request_error"
+    assert error["message"]
+    served = method in ROUTES.get(path, ())
+    expected = {404: "model_not_found", 415: "unsupported_media_type"} if served else {
+        404: "model_not_found" if path.startswith("/v1/models/") else "unknown_url", 405: "method_not_allowed"
+    }  # fmt: skip
+    assert error["code"] == expected[response.status_code]
+    assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions", "/v1/audio/translations"])
+def test_a_wrong_method_is_told_which_are_right(path: str) -> None:
+    """405 names the path, and the methods that it has."""
+    response = client_of(FakeService()).get(path)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert path in response.json()["error"]["message"]
 
 
@@ -241,7 +274,7 @@ VALUES = st.text(max_size=50) | st.binary(max_size=50) | st.floats().map(str) | 
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.sampled_from([OPENAI, OURS]))
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=8), st.sampled_from([OPENAI, OURS, "/v1/audio/translations"]))
 def test_no_form_breaks_the_server(parts: list[Part], path: str) -> None:
     """Whatever the fields say, the answer is a transcript or a 4xx with its envelope."""
     body, headers = multipart(*parts, boundary="an edge that no value has")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai.types.audio import TranscriptionVerbose
 
 from asr_api.errors import Overloaded
-from asr_api.http.forms import AUDIO_FIELDS
+from asr_api.http.forms import OpenAITranscriptionForm, OpenAITranslationForm, TranscribeForm, TranscriptionForm
 from asr_api.http.languages import NAMES, language_code, language_name
 from asr_api.service import State
 
@@ -37,6 +37,25 @@ def test_a_model_is_found_by_a_name_with_a_slash() -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         sdk(FakeService()).models.retrieve("gpt-5")
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+def test_aliases_are_the_operator_s() -> None:
+    """Which other names mean the served model is a setting; names that are not in it are not served."""
+    service = FakeService()
+    service.settings = service.settings.model_copy(update={"model_aliases": ["acme/speech-1", "best"]})
+    client = client_of(service)
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["owner/tiny", "acme/speech-1", "best"]
+    for name in ("owner/tiny", "acme/speech-1", "acme%2Fspeech-1", "best"):
+        body = client.get(f"/v1/models/{name}").json()
+        assert list(body) == ["id", "object", "created", "owned_by"]
+        assert body["id"] == name.replace("%2F", "/")
+    for name in ("whisper-1", "owner", "owner/tiny/", "acme", "Best", "best "):
+        refused = client.get(f"/v1/models/{name}")
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["param"]) == (404, "model_not_found", "model")
+    for name, status in (("best", 200), ("acme/speech-1", 200), ("whisper-1", 404)):
+        answer = client.post("/transcribe", files={"file": WAV}, data={"model": name})
+        assert answer.status_code == status
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/whisper-1"])
@@ -86,23 +105,31 @@ def test_root_leads_to_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "required", "own"),
+    ("path", "form_type", "required", "media"),
     [
-        ("/v1/audio/transcriptions", ["file", "model"], set()),
-        ("/transcribe", ["file"], AUDIO_FIELDS | {"task", "hotwords", "max_segment_seconds", "max_line_width"}),
+        ("/v1/audio/transcriptions", OpenAITranscriptionForm, ["file", "model"], {"text/plain", "text/event-stream"}),
+        ("/v1/audio/translations", OpenAITranslationForm, ["file", "model"], {"text/plain"}),
+        (
+            "/transcribe",
+            TranscribeForm,
+            ["file"],
+            {"text/plain", "application/x-subrip", "text/vtt", "application/x-ndjson", "text/event-stream"},
+        ),
     ],
 )
-def test_openapi_has_the_upload_form(path: str, required: list[str], own: set[str]) -> None:
-    """The document has each field of the form, the file as binary, and each error with an example."""
+def test_openapi_has_the_upload_form(
+    path: str, form_type: type[TranscriptionForm], required: list[str], media: set[str]
+) -> None:
+    """The document has each field of the form, each kind of answer, and each error with an example."""
     document = client_of(FakeService()).get("/openapi.json").json()
     operation = document["paths"][path]["post"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
-    shared = {"file", "model", "language", "prompt", "temperature", "response_format", "stream"}
-    assert form["properties"].keys() == shared | {"timestamp_granularities"} | own
-    assert (form["required"], form["properties"]["file"]["format"]) == (required, "binary")
-    assert form["properties"]["response_format"]["enum"] == ["json", "text", "verbose_json"]
+    assert form["properties"].keys() == {field.alias or name for name, field in form_type.model_fields.items()}
+    assert form["required"] == required
+    assert form["properties"]["response_format"]["enum"] == ["json", "text", "srt", "verbose_json", "vtt"]
+    assert operation["responses"]["200"]["content"].keys() == media | {"application/json"}
     errors = {status: answer for status, answer in operation["responses"].items() if status != "200"}
-    assert errors.keys() == {"400", "404", "408", "413", "415", "500", "503", "504"}
+    assert errors.keys() >= {"400", "404", "408", "413", "415", "429", "500", "503", "504"}
     assert all(e["content"]["application/json"]["example"]["error"]["code"] for e in errors.values())
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from asr_api.transcription import AudioOptions, TranscriptionOptions
+from asr_api.transcription import AudioOptions, TokenLogprob, TranscriptionOptions
 
 from .fakes import AUDIO, HELLO, SEGMENTS, FakeService, client_of, multipart
 
@@ -80,28 +80,91 @@ def test_silence_has_a_language_of_no_name() -> None:
     assert client.post(OURS, content=body, headers=headers).json()["language"] is None
 
 
-def test_ours_tells_language_and_model_without_segments() -> None:
+def test_ours_tells_language_model_and_timing_without_segments() -> None:
     """Our default format has no segments, and needs no model."""
+    likely = (("en", 0.98), ("de", 0.01))
     body, headers = multipart(FILE)
-    assert client_of(FakeService()).post(OURS, content=body, headers=headers).json() == {
+    service = FakeService(dataclasses.replace(HELLO, language_probabilities=likely))
+    answer = client_of(service).post(OURS, content=body, headers=headers).json()
+    timing = answer.pop("timing")
+    assert answer == {
         "text": "Hello there. Bye.",
         "language": "en",
         "language_probability": 0.98,
+        "language_probabilities": {"en": 0.98, "de": 0.01},
         "duration": 2.5,
         "task": "transcribe",
         "model": "owner/tiny",
     }
+    assert timing.keys() == {"upload", "inference"}
+    assert timing["inference"] == 0.25
 
 
 def test_ours_nests_words_in_segments() -> None:
-    """Our `verbose_json` has segments, and their words where asked."""
+    """Our `verbose_json` has segments, which say whether they were decoded again, and their words where asked."""
+    again = dataclasses.replace(SEGMENTS[1], fallback=True)
+    client = client_of(FakeService(dataclasses.replace(HELLO, segments=(SEGMENTS[0], again))))
     body, headers = multipart(FILE, ("response_format", "verbose_json"))
-    client = client_of(FakeService())
     answer = client.post(OURS, content=body, headers=headers).json()
-    assert [list(segment) for segment in answer["segments"]] == [SEGMENT_FIELDS] * 2
-    body, headers = multipart(FILE, ("response_format", "verbose_json"), ("timestamp_granularities", "word"))
-    answer = client.post(OURS, content=body, headers=headers).json()
-    assert answer["segments"][0]["words"] == [{"word": " Hello", "start": 0.0, "end": 0.7, "probability": 0.9}]
+    assert [list(segment) for segment in answer["segments"]] == [[*SEGMENT_FIELDS, "fallback"]] * 2
+    assert [segment["fallback"] for segment in answer["segments"]] == [False, True]
+    for asked in (("timestamp_granularities", "word"), ("word_timestamps", "true")):
+        body, headers = multipart(FILE, ("response_format", "verbose_json"), asked)
+        answer = client.post(OURS, content=body, headers=headers).json()
+        assert answer["segments"][0]["words"] == [{"word": " Hello", "start": 0.0, "end": 0.7, "probability": 0.9}]
+        assert list(answer["segments"][1]) == [*SEGMENT_FIELDS, "fallback", "words"]
+
+
+SRT = "1\n00:00:00,000 --> 00:00:01,500\nHello there.\n\n2\n00:00:01,500 --> 00:00:02,500\nBye.\n\n"
+VTT = "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHello there.\n\n00:00:01.500 --> 00:00:02.500\nBye.\n\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "response_format", "text", "media_type"),
+    [
+        (OPENAI, "srt", SRT, "text/plain; charset=utf-8"),
+        (OPENAI, "vtt", VTT, "text/plain; charset=utf-8"),
+        (OURS, "srt", SRT, "application/x-subrip"),
+        (OURS, "vtt", VTT, "text/vtt; charset=utf-8"),
+    ],
+)
+def test_subtitles_are_the_segments(path: str, response_format: str, text: str, media_type: str) -> None:
+    """`srt` and `vtt` are files as players read them: plain text to OpenAI's clients, what they are from ours."""
+    service = FakeService()
+    body, headers = multipart(FILE, WHISPER, ("response_format", response_format))
+    response = client_of(service).post(path, content=body, headers=headers)
+    assert response.status_code == 200
+    assert response.text.rstrip() == text.rstrip()
+    assert response.headers["content-type"].startswith(media_type)
+    assert service.heard[0][1].timestamps
+
+
+LOGPROBS = (TokenLogprob(b" Hel", -0.1234567), TokenLogprob(b"\xc3", -2.0), TokenLogprob(b"\xa9", -math.inf))
+
+
+@pytest.mark.parametrize("asked", [("include[]", "logprobs"), ("include", "logprobs"), ("include", '["logprobs"]')])
+def test_logprobs_are_there_where_include_asks(asked: tuple[str, str]) -> None:
+    """Each token has its text, its log probability and its bytes, which may be but part of a character."""
+    service = FakeService(dataclasses.replace(HELLO, logprobs=LOGPROBS))
+    client = client_of(service)
+    body, headers = multipart(FILE, WHISPER)
+    assert "logprobs" not in client.post(OPENAI, content=body, headers=headers).json()
+    body, headers = multipart(FILE, WHISPER, asked)
+    answer = client.post(OPENAI, content=body, headers=headers).json()
+    assert list(answer) == ["text", "logprobs", "usage"]
+    assert answer["logprobs"] == [
+        {"token": " Hel", "logprob": -0.123457, "bytes": [32, 72, 101, 108]},
+        {"token": "\ufffd", "logprob": -2.0, "bytes": [0xC3]},
+        {"token": "\ufffd", "logprob": None, "bytes": [0xA9]},
+    ]
+    assert [options.logprobs for _, options in service.heard] == [False, True]
+
+
+def test_logprobs_of_silence_are_none() -> None:
+    """Who asks for logprobs gets an array, even if nothing was said."""
+    body, headers = multipart(FILE, WHISPER, ("include[]", "logprobs"))
+    answer = client_of(FakeService()).post(OPENAI, content=body, headers=headers).json()
+    assert answer["logprobs"] == []
 
 
 def test_numbers_that_json_lacks_are_null() -> None:

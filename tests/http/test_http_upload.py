@@ -5,26 +5,25 @@ import os
 import subprocess
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-import uvicorn
 from pydantic_core import from_json
 from starlette.types import Message
 
 from asr_api.audio.decoding import AudioLimits, decode_audio
 from asr_api.errors import InvalidAudio
 from asr_api.http import create_http_app
-from asr_api.http.upload import MAX_EPILOGUE_BYTES, MAX_FIELD_BYTES, MAX_FIELDS
+from asr_api.http.upload import MAX_EPILOGUE_BYTES, MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES
 from asr_api.trace import Trace
 from asr_api.transcription import Transcription, TranscriptionOptions
 
 from ..clocks import run_virtually
 from .fakes import AUDIO, FakeService, client_of, multipart
+from .serving import serving
 
 OURS = "/transcribe"
 BODY, HEADERS = multipart(("file", AUDIO))
@@ -113,22 +112,6 @@ def assert_counted(service: FakeService, outcome: str) -> None:
 def answered(answer: Answer | None) -> Answer:
     assert answer is not None
     return answer
-
-
-@asynccontextmanager
-async def serving(service: FakeService) -> AsyncIterator[int]:
-    """A real server on a free port of this machine."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_http_app(service), port=0, log_config=None, lifespan="off", access_log=False)
-    )
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.001)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await running
 
 
 def head(*lines: str) -> bytes:
@@ -401,16 +384,16 @@ def test_a_body_may_be_cut_anywhere() -> None:
     ("parts", "code", "param", "says"),
     [
         ([("file", AUDIO), *[("x", "y")] * 1001], "too_many_parts", None, f"more than {MAX_FIELDS} fields"),
-        ([("file", AUDIO)] * 1000, "multiple_files", "file", "one file"),
-        ([("file", AUDIO)] * 2, "multiple_files", "file", "one file"),
-        ([("file", AUDIO), ("other", AUDIO)], "multiple_files", "file", "one file"),
+        ([("file", AUDIO)] * 1000, "multiple_files", "file", f"at most {MAX_FILES} files"),
+        ([("file", AUDIO)] * (MAX_FILES + 1), "multiple_files", "file", f"at most {MAX_FILES} files"),
+        ([("file", AUDIO), ("other", AUDIO)], "unknown_parameter", "other", "not a field"),
         ([("language", "en")], "missing_file", "file", "missing"),
         ([], "invalid_multipart", None, ""),
     ],
-    ids=["1001 fields", "1000 files", "two files", "another file", "no file", "no part"],
+    ids=["1001 fields", "1000 files", "33 files", "another file", "no file", "no part"],
 )
 def test_t12_parts_are_counted(parts: list[tuple[str, str | bytes]], code: str, param: str, says: str) -> None:
-    """T12: one file and a bounded number of fields; the refusal says how many."""
+    """T12: a bounded number of files and of fields; the refusal says how many."""
     service = FakeService()
     body, headers = multipart(*parts) if parts else (b"--edge\r\n--edge--\r\n", HEADERS)
     answer = answered(asyncio.run(ask(service, [piece(body, more=False)], headers)))
@@ -418,6 +401,18 @@ def test_t12_parts_are_counted(parts: list[tuple[str, str | bytes]], code: str, 
     assert says in answer.error["message"]
     assert_released(service)
     assert_counted(service, "client_error")
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/translations"])
+def test_t12_openai_s_endpoints_take_one_file(path: str) -> None:
+    """T12: OpenAI's contract has one file; a second one is refused before it is stored."""
+    service = FakeService()
+    body, headers = multipart(("model", "whisper-1"), ("file", AUDIO), ("file", BIG))
+    response = client_of(service).post(path, content=body, headers=headers)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "multiple_files", "file")
+    assert "one file" in error["message"]
+    assert_released(service)
 
 
 @pytest.mark.parametrize(
@@ -483,10 +478,10 @@ class DecodingService(FakeService):
     """Decodes what it is given."""
 
     async def transcribe(
-        self, upload: BinaryIO, options: TranscriptionOptions, trace: Trace, *arguments: Any
+        self, upload: BinaryIO, options: TranscriptionOptions, trace: Trace, **listeners: Any
     ) -> Transcription:
         decode_audio(upload, AudioLimits(max_seconds=60))
-        return await super().transcribe(upload, options, trace, *arguments)
+        return await super().transcribe(upload, options, trace, **listeners)
 
 
 SAMPLE = Path(__file__).parents[2] / "src" / "asr_api" / "samples" / "jfk.flac"

@@ -25,7 +25,7 @@ AT_ONCE = 32_768
 
 
 def resampled(frames: Iterable[AudioFrame]) -> Iterator[NDArray[np.int16]]:
-    """The samples of the frames in order, each result of shape (n,) and at most that of a frame, or of `AT_ONCE` samples and one.
+    """The samples of the frames in order, each result of shape (n,): what some frames come to.
 
     A stream that changes its rate or layout gets a resampler anew. Raises InvalidAudio for a frame
     whose rate, channels or length no recording has, and MemoryError.

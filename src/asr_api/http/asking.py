@@ -1,8 +1,8 @@
 """What the endpoints that take audio have in common: from the request to work that runs."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import BinaryIO, TypeVar
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -60,3 +60,13 @@ def ticket_of(request: Request, file: UploadFile, options: TranscriptionOptions,
         idempotency_key=f"{number}/{key[:MAX_IDEMPOTENCY_KEY]}" if key else None,
         retries=int(retries) if retries.isdecimal() and len(retries) < 4 else None,
     )
+
+
+@asynccontextmanager
+async def held(file: UploadFile) -> AsyncIterator[BinaryIO]:
+    """The upload for work that may outlive its request."""
+    if isinstance(file, SpooledUpload):
+        async with file.held() as opened:
+            yield opened
+    else:
+        yield file.file

@@ -3,7 +3,6 @@
 Answers are rendered in a thread: hours of words take a quarter of a second.
 """
 
-from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asr_api.http.access import tenant_of
-from asr_api.http.asking import options_of, receive, ticket_of
+from asr_api.http.asking import held, options_of, receive, ticket_of
 from asr_api.http.dependencies import ServiceOfApp
 from asr_api.http.disconnect import until_disconnect
 from asr_api.http.documentation import errors, multipart_body, openai_answers
@@ -81,10 +80,13 @@ async def _answer(request: Request, service: Service, form_type: type[Transcript
 async def _transcribe(request: Request, service: Service, form: TranscriptionForm, on_part: OnPart) -> Transcription:
     options, trace, tenant = options_of(form, service), exchange_of(request).trace, tenant_of(request)
 
-    def work(tell: OnPart) -> Awaitable[Transcription]:
-        return service.transcribe(form.file.file, options, trace, on_part=tell, tenant=tenant)
+    async def work(tell: OnPart) -> Transcription:
+        async with held(form.file) as upload:
+            return await service.transcribe(upload, options, trace, on_part=tell, tenant=tenant)
 
-    return await service.joining.run(ticket_of(request, form.file, options), work, on_part)
+    transcription = await service.joining.run(ticket_of(request, form.file, options), work, on_part)
+    trace.audio_seconds = transcription.duration  # it may have come of another request's work
+    return transcription
 
 
 def _ignore(_: object) -> None:

@@ -68,7 +68,7 @@ def plain(transcription: Transcription, response_format: ResponseFormat, max_lin
 
 def subtitles_or_text(transcription: Transcription, response_format: ResponseFormat, max_line_width: int) -> Response:
     """Our answer where it is not JSON, as what it is."""
-    media_type = {"srt": "application/x-subrip", "vtt": "text/vtt"}.get(response_format, "text/plain")
+    media_type = {"srt": "application/x-subrip; charset=utf-8", "vtt": "text/vtt"}.get(response_format, "text/plain")
     return PlainTextResponse(plain(transcription, response_format, max_line_width), media_type=media_type)
 
 

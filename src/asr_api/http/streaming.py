@@ -98,6 +98,8 @@ class EventStream(Response):
                 yield frame
         except AsrError as error:
             exchange.outcome = cast(Outcome, error.outcome)
+            if error.status == AsrError.status:
+                logger.error("request failed", exc_info=error, extra={"id": exchange.trace.id})  # noqa: TRY400
             yield self._last(error_body(error))
         except Exception:
             logger.exception("unhandled exception in a stream", extra={"id": exchange.trace.id})

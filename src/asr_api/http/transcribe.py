@@ -1,7 +1,7 @@
 """Our own endpoint: several files, every option, and segments as they finish."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from asr_api.errors import AsrError, InvalidRequest
 from asr_api.http.access import tenant_of
-from asr_api.http.asking import options_of, receive, ticket_of
+from asr_api.http.asking import held, options_of, receive, ticket_of
 from asr_api.http.dependencies import ServiceOfApp, served_info
 from asr_api.http.disconnect import until_disconnect
 from asr_api.http.documentation import errors, multipart_body, our_answers
@@ -92,18 +92,21 @@ async def _one(asked: Asked, file: UploadFile, trace: Trace, number: int, tell: 
     def on_event(event: Part | Advance) -> None:
         tell(Told(number, event))
 
-    def work(say: Callable[[Part | Advance], None]) -> Awaitable[Transcription]:
-        return asked.service.transcribe(
-            file.file,
-            asked.options,
-            trace,
-            on_part=say,
-            on_progress=lambda seconds, duration: say(Advance(seconds, duration)),
-            tenant=tenant_of(asked.request),
-        )
+    async def work(say: Callable[[Part | Advance], None]) -> Transcription:
+        async with held(file) as upload:
+            return await asked.service.transcribe(
+                upload,
+                asked.options,
+                trace,
+                on_part=say,
+                on_progress=lambda seconds, duration: say(Advance(seconds, duration)),
+                tenant=tenant_of(asked.request),
+            )
 
     ticket = ticket_of(asked.request, file, asked.options, number)
-    return await asked.service.joining.run(ticket, work, on_event)
+    transcription = await asked.service.joining.run(ticket, work, on_event)
+    trace.audio_seconds = transcription.duration  # it may have come of another request's work
+    return transcription
 
 
 async def _many(asked: Asked, tell: Tell) -> list[tuple[Outcome, Trace]]:
@@ -120,7 +123,9 @@ async def _many(asked: Asked, tell: Tell) -> list[tuple[Outcome, Trace]]:
         tell(Told(number, Finished(transcription, own)))
         return transcription, own
 
-    outcomes = await asyncio.gather(*(one(number, file) for number, file in enumerate(asked.form.files)))
+    async with asyncio.TaskGroup() as group:  # a bug ends all of them before their files are closed
+        tasks = [group.create_task(one(number, file)) for number, file in enumerate(asked.form.files)]
+    outcomes = [task.result() for task in tasks]
     for _, own in outcomes:
         trace.join(own)
     return outcomes

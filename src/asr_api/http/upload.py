@@ -6,8 +6,8 @@ and refusals name their limit. Starlette's own parser makes its files itself and
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -138,10 +138,22 @@ class SpooledUpload(UploadFile):
     def __init__(self, file: SpooledFile, size: int, filename: str, digest: bytes) -> None:
         super().__init__(cast(BinaryIO, file), size=size, filename=filename)
         self._spooled = file
+        self._users = 1
         self.digest = digest
 
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[BinaryIO]:
+        """The file, which stays open until this ends, whoever closes it before."""
+        self._users += 1
+        try:
+            yield self.file
+        finally:
+            await self.close()
+
     async def close(self) -> None:
-        await _close(self._spooled)
+        self._users -= 1
+        if not self._users:
+            await _close(self._spooled)
 
 
 @dataclass(slots=True)
