@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint e2e bench simulate fuzz accuracy lock clean
+.PHONY: run test lint e2e bench simulate fuzz accuracy node lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -40,6 +40,9 @@ bench: $(VENV)/.dev
 
 accuracy: $(VENV)/.dev ## word errors and word times beside faster-whisper; needs espeak-ng
 	$(BIN)/python -m tools.accuracy $(ARGS)
+
+node: ## OpenAI's client for Node, for its test
+	npm install --no-package-lock --no-fund --no-audit --prefix tests/e2e/node
 
 lock: $(VENV)/.dev ## choose the newest packages and write them down
 	$(PIP) install uv

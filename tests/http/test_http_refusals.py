@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, InvalidAudio, Overloaded
 from asr_api.http import create_http_app
@@ -133,19 +134,27 @@ def test_broken_multipart_is_refused(body: bytes, content_type: str) -> None:
     assert refused(FakeService(), OURS, body, {"content-type": content_type})[:2] == [400, "invalid_multipart"]
 
 
-def test_declared_size_over_the_limit_is_refused_unread() -> None:
-    """A body that says it is too large is 413 at once, even where no place is free."""
-    body, headers = multipart(FILE)
-    service = FakeService(refusal=Overloaded("full"), max_upload_bytes=len(body) - 1)
+@pytest.mark.parametrize(("length", "expects"), [("1001", False), ("9" * 5000, False), ("1001", True)])
+def test_declared_size_over_the_limit_is_refused_before_it_is_read(length: str, expects: bool) -> None:
+    """413 at once, even where no place is free; then the body is thrown away, so that the answer is not lost.
 
-    def unread() -> Iterator[bytes]:
-        pytest.fail("the body was read")
-        yield b""
+    A client that waits for `100 Continue` is never told to send.
+    """
+    service = FakeService(refusal=Overloaded("full"), max_upload_bytes=1000)
+    events: list[str] = []
+    bodies = iter([{"type": "http.request", "more_body": True}, {"type": "http.request", "more_body": False}])
 
-    headers = {**headers, "content-length": str(len(body))}
-    assert refused(service, OURS, unread(), headers)[:3] == [413, "upload_too_large", None]
-    headers = {**headers, "content-length": "9" * 5000}
-    assert refused(service, OURS, unread(), headers)[:3] == [413, "upload_too_large", None]
+    async def receive() -> Message:
+        events.append("receive")
+        return next(bodies)
+
+    async def send(message: Message) -> None:
+        events.append(str(message.get("status", "end" if not message.get("more_body") else "body")))
+
+    headers = [(b"content-length", length.encode()), *([(b"expect", b"100-continue")] if expects else [])]
+    scope = {"type": "http", "method": "POST", "path": OURS, "headers": headers, "query_string": b""}
+    asyncio.run(create_http_app(service)(scope, receive, send))
+    assert events == ["413", "body", *([] if expects else ["receive", "receive"]), "end"]
 
 
 def test_chunked_body_is_refused_where_it_passes_the_limit() -> None:
@@ -161,7 +170,7 @@ def test_chunked_body_is_refused_where_it_passes_the_limit() -> None:
     service = FakeService(max_upload_bytes=10_000)
     response = asyncio.run(upload(service, chunks(), headers))
     assert (response.status_code, response.json()["error"]["code"]) == (413, "upload_too_large")
-    assert (len(taken), service.heard, service.places) == (11, [], 0)
+    assert (len(taken), service.heard, service.places) == (12, [], 0)
 
 
 async def upload(service: FakeService, chunks: Iterator[bytes], headers: Mapping[str, str]) -> httpx2.Response:

@@ -1,14 +1,18 @@
 """Every refusal in OpenAI's envelope: one renderer of errors and the handlers that use it."""
 
+import asyncio
+import contextlib
 import logging
 import math
 from typing import cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from asr_api.errors import AsrError, UploadTimeout, UploadTooLarge
 from asr_api.http.exchange import exchange_of
@@ -16,6 +20,9 @@ from asr_api.http.responses import ErrorBody, ErrorResponse
 from asr_api.metrics import Outcome
 
 logger = logging.getLogger(__name__)
+
+LINGER = 10.0
+"""Seconds for which a body that was refused is still read and thrown away."""
 
 _RETRYABLE = (429, 503, 504)
 _CODES = {404: "unknown_url", 405: "method_not_allowed"}
@@ -28,7 +35,9 @@ def error_response(error: AsrError) -> Response:
     """
     headers = {} if error.status in _RETRYABLE else {"x-should-retry": "false"}
     if isinstance(error, UploadTimeout | UploadTooLarge):
-        headers["Connection"] = "close"  # else uvicorn reads the rest of the body
+        headers["Connection"] = "close"
+    if isinstance(error, UploadTooLarge):
+        return _enveloped(error_body(error), error.status, headers, Closing)
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return _enveloped(error_body(error), error.status, headers)
@@ -51,9 +60,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
 
 
-def _enveloped(body: ErrorBody, status: int, headers: dict[str, str]) -> Response:
+class Closing(Response):
+    """The last answer of a connection whose client still sends.
+
+    The body is thrown away for a while: a connection that is closed with bytes unread is reset,
+    and many clients would report that instead of the answer.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        if "expect" not in Headers(scope=scope):  # such a client waits for our word, and has it
+            with contextlib.suppress(TimeoutError, HTTPException):
+                async with asyncio.timeout(LINGER):
+                    while (await receive()).get("more_body"):
+                        pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _enveloped(body: ErrorBody, status: int, headers: dict[str, str], response: type[Response] = Response) -> Response:
     content = ErrorResponse(error=body).model_dump_json()
-    return Response(content, status, headers, media_type="application/json")
+    return response(content, status, headers, media_type="application/json")
 
 
 async def _on_asr_error(request: Request, error: Exception) -> Response:
