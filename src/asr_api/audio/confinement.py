@@ -56,8 +56,10 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def confine(memory_bytes: int) -> None:
+def confine(memory_bytes: int) -> bool:
     """Give up everything but memory (so many bytes more than now) and the descriptors that are open.
+
+    False where the kernel takes no filter of system calls, so that the other limits stand alone.
 
     From here on a file or a socket can neither be opened nor created: no descriptor is free, and
     on Linux the system calls for it are refused. Whatever is imported must have been before.
@@ -69,8 +71,7 @@ def confine(memory_bytes: int) -> None:
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_FSIZE, 0)
     close_the_door()
-    if sys.platform == "linux":
-        forbid_system_calls()
+    return forbid_system_calls() if sys.platform == "linux" else False
 
 
 def enter_a_lost_folder() -> None:
@@ -115,23 +116,20 @@ def memory_gauge() -> Callable[[], int]:
     return lambda: int(os.pread(statm, 256, 0).split()[1]) * resource.getpagesize()
 
 
-def forbid_system_calls() -> None:
-    """Refuse `FORBIDDEN` with EPERM for the rest of this process's life; do nothing on other machines.
-
-    Raises OSError where the kernel does not take the filter.
-    """
+def forbid_system_calls() -> bool:
+    """Refuse `FORBIDDEN` with EPERM for the rest of this process's life; False where that cannot be."""
     machine = platform.machine()
     if machine not in FORBIDDEN:
-        return
+        return False
     code = filter_program(ARCHITECTURES[machine], sorted(FORBIDDEN[machine].values()))
     buffer = ctypes.create_string_buffer(code)
     program = struct.pack("HP", len(code) // 8, ctypes.addressof(buffer))
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     zero = ctypes.c_ulong(0)
-    if prctl(PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), zero, zero, zero) or prctl(
+    failed = prctl(PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), zero, zero, zero) or prctl(
         PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.c_char_p(program), zero, zero
-    ):
-        raise OSError(ctypes.get_errno(), "the kernel refuses a filter of system calls")
+    )
+    return not failed
 
 
 def filter_program(architecture: int, calls: list[int]) -> bytes:
