@@ -70,9 +70,26 @@ _EVENT = {
 _LINE = {"type": "object", "description": "One line", "required": ["type", "file"]}
 
 
+_WORDS = "And so my fellow Americans, ask not what your country can do for you."
+_OPENAI_JSON = {"text": _WORDS, "usage": {"type": "duration", "seconds": 11}}
+_OUR_JSON = {
+    "text": _WORDS,
+    "language": "en",
+    "language_probability": 0.957,
+    "language_probabilities": {"en": 0.957, "es": 0.006, "pt": 0.005},
+    "duration": 11.0,
+    "task": "transcribe",
+    "model": "large-v3",
+    "timing": {"upload": 0.001, "decode": 0.03, "queue": 0.002, "inference": 0.21},
+}
+
+
 def openai_answers(*, stream: bool) -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` for OpenAI's endpoints: subtitles are plain text there."""
-    content = {"text/plain": _TEXT}
+    content: dict[str, Any] = {
+        "application/json": {"example": _OPENAI_JSON if stream else {"text": _WORDS}},
+        "text/plain": _TEXT,
+    }
     if stream:
         example = 'data: {"type":"transcript.text.delta","delta":"Ask not"}\n\ndata: [DONE]\n\n'
         content["text/event-stream"] = {"schema": _EVENT, "example": example}
@@ -83,6 +100,7 @@ def our_answers() -> dict[int | str, dict[str, Any]]:
     """FastAPI's `responses` for our endpoint."""
     event = '{"type":"progress","file":0,"seconds":2.5,"duration":11.0}\n'
     content = {
+        "application/json": {"example": _OUR_JSON},
         "text/plain": _TEXT,
         "application/x-subrip": _SRT,
         "text/vtt": _VTT,
