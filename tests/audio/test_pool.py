@@ -197,6 +197,36 @@ async def test_a_client_that_leaves_while_it_waits(tmp_path: Path) -> None:
         assert await setting.numbers("chunks 2") == [0, 1]
 
 
+async def test_a_client_that_leaves_before_anything_began(tmp_path: Path) -> None:
+    """The descriptor that its file would have been sent by is closed."""
+    async with opened(tmp_path) as setting:
+        with tempfile.TemporaryFile() as upload:
+            before = len(os.listdir("/dev/fd"))
+            entering = asyncio.create_task(setting.numbers("", upload))
+            await asyncio.sleep(0)
+            entering.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await entering
+            await setting.until(lambda: len(os.listdir("/dev/fd")) == before)
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
+async def test_a_bug_ends_the_recording(tmp_path: Path) -> None:
+    """Whatever breaks on the way is raised to whoever waits, and the worker is there for others."""
+
+    class Broken(Backlog):
+        async def put(self, chunk: FeatureChunk) -> None:
+            raise ZeroDivisionError
+
+    async with opened(tmp_path) as setting:
+        async with setting.pool.prepare(
+            io.BytesIO(b"chunks 3"), ORDER, Broken(setting.spool.file(0), 1 << 20)
+        ) as recording:
+            with pytest.raises(ZeroDivisionError):
+                await anext(aiter(recording))
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
 async def test_a_worker_that_dies_idle(tmp_path: Path) -> None:
     """It is replaced before a file meets it, or passed over."""
     async with opened(tmp_path) as setting:

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import UnsupportedOperation
 from pathlib import Path
@@ -124,6 +124,7 @@ class DecodePool:
         task = asyncio.create_task(self._run(errand), name="decode")
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+        task.add_done_callback(lambda _: errand.contents.close())  # also where it is cancelled before it began
         try:
             await errand.recording.opened
             yield errand.recording
@@ -133,10 +134,7 @@ class DecodePool:
 
     async def _run(self, errand: "_Errand") -> None:
         try:
-            async with AsyncExitStack() as stack:
-                stack.callback(errand.contents.close)
-                if errand.contents.size >= LARGE:
-                    await stack.enter_async_context(self._for_large)
+            async with self._for_large if errand.contents.size >= LARGE else nullcontext():
                 while not await self._visit(await self._borrow(), errand):
                     pass
         except WorkerLost as error:
@@ -145,6 +143,9 @@ class DecodePool:
         except asyncio.CancelledError:
             await errand.recording.end(still_closing())
             raise
+        except Exception as error:  # a bug must not leave a request waiting
+            logger.exception("a file's way through its worker broke off")
+            await errand.recording.end(error)
 
     async def _visit(self, worker: WorkerProcess, errand: "_Errand") -> bool:
         """False where the worker was lost before it knew of the file, which another may have then."""
@@ -261,7 +262,7 @@ def _retiring(worker: WorkerProcess) -> Iterator[None]:
     except WorkerLost as error:
         worker.retire(error.reason)
         raise
-    except asyncio.CancelledError:
+    except BaseException:
         worker.retire("protocol")
         raise
 
