@@ -2,24 +2,22 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from asr_api.http.access import tenant_of
 from asr_api.http.dependencies import served_info
+from asr_api.http.disconnect import until_disconnect
 from asr_api.http.exchange import exchange_of
 from asr_api.http.forms import F, TranscriptionForm, parse_form
+from asr_api.http.live import Event, Live, Value
 from asr_api.http.models import require_model
 from asr_api.http.upload import SpooledUpload, read_upload
 from asr_api.joining import Ticket
 from asr_api.service import Service
-from asr_api.stitching import OnPart
-from asr_api.transcription import Transcription, TranscriptionOptions
-
-Work = Callable[[OnPart], Awaitable[Transcription]]
-Value = TypeVar("Value")
+from asr_api.transcription import TranscriptionOptions
 
 MAX_IDEMPOTENCY_KEY = 256
 """Characters of an Idempotency-Key that count."""
@@ -70,3 +68,20 @@ async def held(file: UploadFile) -> AsyncIterator[BinaryIO]:
             yield opened
     else:
         yield file.file
+
+
+async def live(
+    request: Request, stack: AsyncExitStack, work: Callable[[Callable[[Event], None]], Awaitable[Value]]
+) -> Live[Event, Value]:
+    """Work whose answer may begin; what `stack` holds is kept until that answer is sent.
+
+    Raises what the work failed with before it told anything, and ClientDisconnect.
+    """
+    running = await stack.enter_async_context(Live(work))
+    await until_disconnect(request, running.begin())
+    exchange_of(request).resources.push_async_exit(stack.pop_all())
+    return running
+
+
+def ignore(_: object) -> None:
+    """Nobody listens."""

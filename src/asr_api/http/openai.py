@@ -12,13 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from asr_api.http.access import tenant_of
-from asr_api.http.asking import held, options_of, receive, ticket_of
+from asr_api.http.asking import held, ignore, live, options_of, receive, ticket_of
 from asr_api.http.dependencies import ServiceOfApp
 from asr_api.http.disconnect import until_disconnect
 from asr_api.http.documentation import errors, multipart_body, openai_answers
 from asr_api.http.exchange import exchange_of
 from asr_api.http.forms import OpenAITranscriptionForm, OpenAITranslationForm, TranscriptionForm
-from asr_api.http.live import Live
 from asr_api.http.rendering import render_openai
 from asr_api.http.responses import (
     OpenAITranscription,
@@ -63,17 +62,13 @@ async def create_translation(request: Request, service: ServiceOfApp) -> Respons
 
 async def _answer(request: Request, service: Service, form_type: type[TranscriptionForm]) -> Response:
     require_multipart(request)
-    exchange = exchange_of(request)
     async with AsyncExitStack() as stack:
         form = await receive(request, service, form_type, stack)
         work = partial(_transcribe, request, service, form)
         if isinstance(form, OpenAITranscriptionForm) and form.stream:
-            live = await stack.enter_async_context(Live(work))
-            await until_disconnect(request, live.begin())
-            exchange.resources.push_async_exit(stack.pop_all())
-            return openai_stream(request, live, logprobs=bool(form.include))
-        transcription = await until_disconnect(request, work(_ignore))
-    with exchange.trace.stage("render"):
+            return openai_stream(request, await live(request, stack, work), logprobs=bool(form.include))
+        transcription = await until_disconnect(request, work(ignore))
+    with exchange_of(request).trace.stage("render"):
         return await run_in_threadpool(render_openai, transcription, form)
 
 
@@ -87,7 +82,3 @@ async def _transcribe(request: Request, service: Service, form: TranscriptionFor
     transcription = await service.joining.run(ticket_of(request, form.file, options), work, on_part)
     trace.audio_seconds = transcription.duration  # it may have come of another request's work
     return transcription
-
-
-def _ignore(_: object) -> None:
-    """Nobody listens."""

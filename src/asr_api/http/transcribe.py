@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
@@ -13,14 +14,13 @@ from starlette.responses import Response
 
 from asr_api.errors import AsrError, InvalidRequest
 from asr_api.http.access import tenant_of
-from asr_api.http.asking import held, options_of, receive, ticket_of
+from asr_api.http.asking import held, ignore, live, options_of, receive, ticket_of
 from asr_api.http.dependencies import ServiceOfApp, served_info
 from asr_api.http.disconnect import until_disconnect
 from asr_api.http.documentation import errors, multipart_body, our_answers
 from asr_api.http.envelope import error_body
 from asr_api.http.exchange import exchange_of
 from asr_api.http.forms import TranscribeForm
-from asr_api.http.live import Live
 from asr_api.http.rendering import json_text, subtitles_or_text, transcribe_body
 from asr_api.http.responses import FileBody, FileError, TranscribeBody, TranscribeManyBody
 from asr_api.http.streaming import Advance, Finished, Told, our_stream
@@ -65,14 +65,12 @@ async def transcribe(request: Request, service: ServiceOfApp) -> Response:
         asked = Asked(request, service, form, options_of(form, service))
         _check_format(form)
         if form.stream is not None:
-            live: Live[Told, None] = await stack.enter_async_context(Live(lambda tell: _stream(asked, tell)))
-            await until_disconnect(request, live.begin())
-            exchange.resources.push_async_exit(stack.pop_all())
-            return our_stream(request, live, asked.model, words=form.words, form=form.stream)
+            running = await live(request, stack, partial(_stream, asked))
+            return our_stream(request, running, asked.model, words=form.words, form=form.stream)
         if len(form.files) == 1:
-            answer = await until_disconnect(request, _one(asked, form.file, exchange.trace, 0, _ignore))
+            answer = await until_disconnect(request, _one(asked, form.file, exchange.trace, 0, ignore))
         else:
-            outcomes = await until_disconnect(request, _many(asked, _ignore))
+            outcomes = await until_disconnect(request, _many(asked, ignore))
     with exchange.trace.stage("render"):
         if len(form.files) == 1:
             return await run_in_threadpool(_render, asked, answer)
@@ -165,7 +163,3 @@ def _result(asked: Asked, name: str, outcome: Outcome, trace: Trace) -> FileBody
 def _body(asked: Asked, transcription: Transcription, trace: Trace) -> TranscribeBody:
     timed = asked.form.response_format == "verbose_json"
     return transcribe_body(transcription, asked.model, trace, segments=timed, words=asked.form.words)
-
-
-def _ignore(_: object) -> None:
-    """Nobody listens."""
