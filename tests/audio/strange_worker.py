@@ -103,12 +103,21 @@ def _end_of(attempt: Callable[[], object]) -> str:
         return errno.errorcode[error.errno or 0]
 
 
-ACTS = {act.__name__: act for act in (chunks, endless, refuse, crash, hang, spin, eat, keep, lie, babble, reach_out)}
+def boast(order: Order, count: int) -> Iterator[Event]:
+    """A file that says it lasts for ever."""
+    yield from chunks(order, count)
+
+
+BOASTS = {b"boast": 1e300}
+
+ACTS = {
+    act.__name__: act for act in (chunks, endless, refuse, crash, hang, spin, eat, keep, lie, boast, babble, reach_out)
+}
 
 
 def prepare(source: BinaryIO, order: Order) -> Iterator[Event]:
     act, measure = source.read(64).rstrip(b"\0").split()
-    yield Opened(3.0)
+    yield Opened(BOASTS.get(act, 3.0))
     yield from ACTS[act.decode()](order, int(measure))
 
 

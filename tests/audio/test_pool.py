@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -225,6 +226,23 @@ async def test_a_bug_ends_the_recording(tmp_path: Path) -> None:
             with pytest.raises(ZeroDivisionError):
                 await anext(aiter(recording))
         assert await setting.numbers("chunks 2") == [0, 1]
+
+
+async def test_a_file_that_boasts(tmp_path: Path) -> None:
+    """What a file says of its length counts for no more than a file may last: it would keep others out."""
+    async with opened(tmp_path) as setting:
+        backlog = Backlog(setting.spool.file(0), 1 << 20)
+        async with setting.pool.prepare(io.BytesIO(b"boast 1"), ORDER, backlog) as recording:
+            assert recording.claimed_seconds == ORDER.max_seconds
+
+
+async def test_a_worker_that_hangs_idle(tmp_path: Path) -> None:
+    """One that does not take a file, however large, is replaced, and the file is another's."""
+    async with opened(tmp_path, patience=1) as setting:
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)
+        assert await setting.numbers("", io.BytesIO(b"chunks 2".ljust(2 << 20, b"\0"))) == [0, 1]
+        assert setting.restarts("timeout") == 1
 
 
 async def test_a_worker_that_dies_idle(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 START_TIMEOUT = 60.0
 """Seconds that a worker may take to import what it needs: one does on a fast machine."""
 
+ACCEPT_TIMEOUT = 10.0
+"""Seconds in which an idle worker takes an order, at most."""
+
 BACKOFF = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before a worker is started again, by how many starts in a row have failed."""
 
@@ -120,7 +123,7 @@ class DecodePool:
         Raises InvalidAudio, on entering or while the recording is iterated over. On leaving, what
         is not done is given up and the backlog closed; the upload may be closed then.
         """
-        errand = _Errand(_Contents.of(upload), order, Recording(backlog), self._limits)
+        errand = _Errand(_Contents.of(upload), order, Recording(backlog, order.max_seconds), self._limits)
         task = asyncio.create_task(self._run(errand), name="decode")
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
@@ -231,7 +234,7 @@ class _Errand:
         order = replace(self._order, descriptor=descriptor is not None)
         with _retiring(worker):
             try:
-                await worker.order(order, self.contents.payload, descriptor)
+                await worker.order(order, self.contents.payload, descriptor, min(ACCEPT_TIMEOUT, self._limits.timeout))
             except WorkerLost as error:
                 worker.retire(error.reason)
                 return False

@@ -34,9 +34,6 @@ Value = TypeVar("Value")
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 """One thread a worker: more cores are for more workers. It is all that a worker is told, and it forgets it."""
 
-ACCEPT_TIMEOUT = 10.0
-"""Seconds in which an idle worker takes an order."""
-
 
 class WorkerLost(AsrError):
     """The worker is of no use any more; `reason` says why, `exit_code` how it ended if it did."""
@@ -92,15 +89,21 @@ class WorkerProcess:
             raise WorkerLost("protocol")
         return reply
 
-    async def order(self, order: Order, payload: bytes, descriptor: int | None) -> None:
-        """Hand over a file. Raises WorkerLost where the worker was lost before it had a look at it."""
+    async def order(self, order: Order, payload: bytes, descriptor: int | None, within: float) -> None:
+        """Hand over a file. Raises WorkerLost where the worker was lost before it had a look at it.
+
+        So is one that does not take it `within` so many seconds.
+        """
         try:
-            await self._loop.sock_sendall(self._connection, head(order, len(payload)) + payload)
+            async with asyncio.timeout(within):
+                await self._loop.sock_sendall(self._connection, head(order, len(payload)) + payload)
             if descriptor is not None:
                 socket.send_fds(self._connection, [b"F"], [descriptor])
+        except TimeoutError as error:
+            raise WorkerLost("timeout") from error
         except OSError as error:
             raise await self._ended() from error
-        await self._expect(Accepted, ACCEPT_TIMEOUT)
+        await self._expect(Accepted, within)
 
     def cancel(self) -> None:
         """Ask the worker to leave its file; one to whom that cannot be said at once is retired."""

@@ -20,13 +20,15 @@ FRAMES = 100 * CHUNK_SECONDS
 class Recording:
     """The chunks of one file, to be iterated over while it is still being decoded.
 
-    `claimed_seconds` is what the file says of its own length; `work` the seconds of chunks so far;
+    `claimed_seconds` is what the file says of its own length, at most `max_seconds`: a lie must not
+    book more than an honest file could, and keep others out; `work` the seconds of chunks so far;
     `seconds` the length of its audio, None until all of it was decoded. Iteration raises InvalidAudio
     as soon as the file turns out bad.
     """
 
-    def __init__(self, backlog: Backlog) -> None:
+    def __init__(self, backlog: Backlog, max_seconds: float) -> None:
         self._backlog = backlog
+        self._max_seconds = max_seconds
         self._began, self._ended = time.monotonic(), 0.0
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.claimed_seconds: float | None = None
@@ -55,7 +57,8 @@ class Recording:
     async def _take_in(self, reply: Reply, payload: bytes, n_mels: int) -> None:
         match reply:
             case Opened(claimed):
-                self.claimed_seconds = claimed
+                if claimed is not None and claimed > 0:
+                    self.claimed_seconds = min(claimed, self._max_seconds)
                 self._open()
             case Progress():
                 pass
