@@ -1,0 +1,1 @@
+"""What is deployed, judged without a registry, a daemon or a cluster."""

@@ -1,0 +1,1 @@
+"""The Grafana dashboards, written down once as what each panel asks and shows."""
