@@ -68,8 +68,11 @@ class Admission:
 
     @property
     def seconds(self) -> float:
-        """Added up anew each time: a running sum of fractions would never come back to nothing."""
-        return fsum(hold.seconds for hold in self._holds)
+        """Added up anew each time: a running sum of fractions would never come back to nothing.
+
+        May be asked from any thread.
+        """
+        return fsum(hold.seconds for hold in list(self._holds))
 
     @contextmanager
     def place(self, tenant: str = "") -> Iterator[None]:
@@ -98,7 +101,7 @@ class Admission:
         if tenant and most and own and own + seconds > most:
             raise self._limit(_too_much(own, seconds))
         if self.seconds and self.seconds + seconds > self._limits.max_seconds:
-            raise self._refuse(_too_much(self.seconds, seconds))
+            raise self._refuse(_too_much(self.seconds, seconds), reason="budget")
         hold = Hold(seconds, tenant)
         self._holds[hold] = None
         try:
@@ -138,14 +141,15 @@ class Admission:
         if self.running >= self._limits.max_requests:
             raise self._refuse(f"{self.running} requests are in progress, which is the limit")
         if self.seconds >= self._limits.max_seconds:
-            raise self._refuse(f"{self.seconds:.0f} s of audio wait, and the limit is {self._limits.max_seconds:g} s")
+            fact = f"{self.seconds:.0f} s of audio wait, and the limit is {self._limits.max_seconds:g} s"
+            raise self._refuse(fact, reason="budget")
         wait = self.expected_wait()
         if wait is not None and wait > self._limits.timeout:
             fact = f"what waits needs {wait:.0f} s, and a request has {self._limits.timeout:g} s"
-            raise self._refuse(fact, code="deadline_unreachable")
+            raise self._refuse(fact, reason="budget", code="deadline_unreachable")
 
-    def _refuse(self, fact: str, code: str | None = None) -> Overloaded:
-        return self._refusal(fact, code=code, retry_after=self.retry_after())
+    def _refuse(self, fact: str, *, reason: str = "queue_full", code: str | None = None) -> Overloaded:
+        return self._refusal(fact, code=code, retry_after=self.retry_after(), reason=reason)
 
 
 def refusal_of(status: int) -> type[Overloaded]:

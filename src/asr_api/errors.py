@@ -11,9 +11,13 @@ AsrError
 ├── Overloaded          503  no room now: queue full, loading, draining
 │   ├── TooManyRequests 429  no room, said otherwise
 │   │   └── RateLimited      this client has more than its part; others have room
+│   ├── Draining             the service is shutting down
 │   └── StorageFull          no room on disk
 ├── DeadlineExceeded    504
 ├── EngineFailure       500
+│   ├── EngineOutOfMemory 503 no memory for this audio now
+│   ├── EngineFatal          the engine must be started anew
+│   └── EngineLost           its process ended
 └── StartupError             the service cannot start; says what to do
     └── ModelUnavailable
 """
@@ -65,6 +69,10 @@ class InvalidApiKey(AsrError):
     status, type, default_code, outcome = 401, "invalid_request_error", "invalid_api_key", "client_error"
 
 
+class MissingApiKey(InvalidApiKey):
+    """The request carries no API key."""
+
+
 class UploadTooLarge(AsrError):
     """The request body has more bytes than `max_upload_bytes`."""
 
@@ -90,9 +98,36 @@ class UnknownModel(AsrError):
 
 
 class Overloaded(AsrError):
-    """The service has no room for the request now; the client should retry later."""
+    """The service has no room for the request now; the client should retry later.
+
+    `reason` is what was short, as the metrics name it.
+    """
 
     status, default_code, outcome = 503, "queue_full", "shed"
+    default_reason: ClassVar[str] = "queue_full"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, param=param, retry_after=retry_after)
+        self.reason = reason or self.default_reason
+
+    def copy(self) -> "Overloaded":
+        return type(self)(
+            self.message, code=self.code, param=self.param, retry_after=self.retry_after, reason=self.reason
+        )
+
+
+class Draining(Overloaded):
+    """The service is shutting down; another replica, or this one's successor, has room."""
+
+    default_code, default_reason = "draining", "draining"
 
 
 class TooManyRequests(Overloaded):
@@ -108,12 +143,13 @@ class RateLimited(TooManyRequests):
     """
 
     type, default_code, outcome = "requests", "rate_limit_exceeded", "client_error"
+    default_reason = "key_limit"
 
 
 class StorageFull(Overloaded):
     """The disk or its budget, `max_spool_bytes`, has no room for what must wait there."""
 
-    default_code = "storage_full"
+    default_code, default_reason = "storage_full", "storage"
 
 
 class DeadlineExceeded(AsrError):
@@ -132,6 +168,33 @@ class EngineOutOfMemory(EngineFailure):
     """The engine has no memory left even for this chunk alone; it may have when others are done."""
 
     status, default_code = 503, "engine_out_of_memory"
+
+
+class EngineFatal(EngineFailure):
+    """The engine is of no use any more, by what CUDA said; the next one may do what it could not."""
+
+
+class EngineLost(EngineFailure):
+    """The engine's process ended, or hung and was ended, with this audio in it. `cause` is what the metrics call it."""
+
+    default_code = "engine_crashed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        cause: str = "crash",
+    ) -> None:
+        super().__init__(message, code=code, param=param, retry_after=retry_after)
+        self.cause = cause
+
+    def copy(self) -> "EngineLost":
+        return type(self)(
+            self.message, code=self.code, param=self.param, retry_after=self.retry_after, cause=self.cause
+        )
 
 
 class StartupError(AsrError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from asr_api.engine.protocol import MAX_TOKENS, DecodingResult
-from asr_api.metrics import TEMPERATURES, Reason
+from asr_api.metrics.labels import TEMPERATURES, FallbackReason
 from asr_api.transcription import TranscriptionOptions
 
 SHORT_TOKENS = 96
@@ -46,7 +46,7 @@ class Thresholds:
     def of(cls, options: TranscriptionOptions) -> Self:
         return cls(options.compression_ratio_threshold, options.log_prob_threshold, options.no_speech_threshold)
 
-    def failure(self, result: DecodingResult, *, cut: bool = False) -> Reason | None:
+    def failure(self, result: DecodingResult, *, cut: bool = False) -> FallbackReason | None:
         """Why the result should be decoded again, None where it should not: with more tokens where it was
         `cut` off without repeating itself, else at a higher temperature.
         """

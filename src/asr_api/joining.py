@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from asr_api.errors import AsrError, InvalidRequest, Overloaded
+from asr_api.errors import AsrError, Draining, InvalidRequest
 
 Event = TypeVar("Event")
 Value = TypeVar("Value")
@@ -93,7 +93,7 @@ class Joining(Generic[Event, Value]):
         return await self._wait(known, tell)
 
     async def close(self) -> None:
-        """End all work, and forget its results. Who still waits hears Overloaded (`draining`)."""
+        """End all work, and forget its results. Who still waits hears Draining."""
         works = list(self._works.values())
         for work in works:
             self._give_up(work)
@@ -124,7 +124,7 @@ class Joining(Generic[Event, Value]):
             raise error.copy() from error  # others may be told the same
         except asyncio.CancelledError:
             if work.task.cancelled() and not _cancelling():
-                raise Overloaded("the service is shutting down", code="draining") from None
+                raise Draining("the service is shutting down") from None
             raise
         finally:
             work.waiting -= 1

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="port to listen on; 0 takes a free one")
+    admin_port: Annotated[int | None, Field(ge=0, le=65535)] = Field(
+        None, description="a second port, to which /metrics, /livez and /readyz move; none: they stay on the first"
+    )
     model: str = Field("large-v3", description="model name, hub id (owner/name) or local folder")
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="where the engine runs; auto takes a GPU")
     device_index: Annotated[list[int], BeforeValidator(_split)] = Field([0], description="the GPUs to use, as 0,1")
@@ -56,6 +59,12 @@ class Settings(BaseSettings):
     beam_size: int = Field(5, ge=1, le=10, description="beams of the search; 1 is greedy")
     max_batch_size: int = Field(
         0, ge=0, le=64, description="most chunks in one engine call; 0: 16 on a GPU, 8 on a CPU"
+    )
+    engine_process: bool = Field(
+        True, description="run the engine in processes of its own, one a GPU, that are started again when they fail"
+    )
+    engine_hang_timeout: float = Field(
+        30.0, gt=0, description="seconds that any engine call may take; a slow engine gets five times what it needs"
     )
     max_queue_delay: float = Field(
         0.0, ge=0, le=10, description="seconds the oldest chunk may wait for company while a worker is free"
@@ -75,6 +84,15 @@ class Settings(BaseSettings):
         30.0, ge=0, description="seconds that the work of a client that went away, and may retry, is kept for it"
     )
     drain_timeout: float = Field(30.0, ge=0, description="seconds that requests in progress get at shutdown")
+    drain_delay: float = Field(
+        0.0, ge=0, description="seconds after SIGTERM in which the port stays open, refusing, until nobody comes"
+    )
+    header_timeout: float = Field(10.0, gt=0, description="seconds in which a request's headers must have come")
+    keep_alive_timeout: int = Field(75, ge=0, description="seconds that a connection may be idle between requests")
+    write_timeout: float = Field(30.0, gt=0, description="seconds in which a client must take some of its answer")
+    max_connections: int = Field(
+        0, ge=0, description="connections at most, idle ones are closed for new; 0: what the descriptors allow"
+    )
     upload_timeout: float = Field(300.0, gt=0, description="seconds from a request's first byte to its last, at most")
     min_upload_rate: int = Field(
         10_000, ge=0, description="bytes a second that a body must bring, on average, after its first 5 s"
@@ -112,7 +130,18 @@ class Settings(BaseSettings):
     )
     hub_endpoint: str = Field("https://huggingface.co", description="the model hub")
     offline: bool = Field(False, description="never ask the model hub")
+    verify_model: bool = Field(True, description="check the SHA-256 of the model's files at the start")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="form of a line of the log; auto: text on a terminal, JSON elsewhere"
+    )
+    otlp_endpoint: str = Field(
+        "", description="where traces go, as http://collector:4318; needs asr-api[otel]; empty: nowhere"
+    )
+
+    def batch_size_on(self, device: str) -> int:
+        """Chunks of one engine call at most."""
+        return self.max_batch_size or (16 if device == "cuda" else 8)
 
     @classmethod
     def settings_customise_sources(

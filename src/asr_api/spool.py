@@ -46,9 +46,7 @@ class Spool:
         self._used = 0
         self._files = 0
         self._lock = threading.Lock()
-        metrics.spool_capacity.set(capacity)
-        metrics.spool_used.set_function(lambda: self._used)
-        metrics.spool_files.set_function(lambda: self._files)
+        metrics.front_end.watch_spool(capacity, lambda: self._used, lambda: self._files)
 
     @property
     def used(self) -> int:

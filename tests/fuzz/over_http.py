@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 
-from asr_api.metrics import RESTART_REASONS
+from asr_api.metrics.labels import WORKER_RESTARTS
 from tests.e2e.process import Counters, ServerProcess, environment
 from tests.fuzz.campaign import Finding
 from tests.fuzz.mutants import Mutant
@@ -42,7 +42,7 @@ def post(mutants: Iterator[Mutant]) -> Answers:
             with server.client() as client:
                 counters = Counters(client)
             lost = {
-                reason: counters[f'asr_decode_worker_restarts_total{{reason="{reason}"}}'] for reason in RESTART_REASONS
+                reason: counters[f'asr_decode_worker_restarts_total{{reason="{reason}"}}'] for reason in WORKER_RESTARTS
             }
             if any(lost.values()):
                 answers.findings.append(Finding(-1, f"the server lost workers: {lost}"))

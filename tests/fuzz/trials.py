@@ -16,6 +16,7 @@ from asr_api.audio.messages import Order
 from asr_api.audio.pool import REJECTIONS, DecodePool, WorkerLimits, worker_command
 from asr_api.errors import InvalidAudio
 from asr_api.metrics import Metrics
+from asr_api.metrics.labels import WORKER_RESTARTS
 from tests.fuzz.mutants import OPTIONS, Mutant
 
 LIMITS = WorkerLimits(timeout=30, memory=512 << 20)
@@ -120,8 +121,9 @@ class Lane:
     @property
     def lost(self) -> int:
         """Workers that had to be replaced."""
-        (counter,) = self._metrics.decode_worker_restarts_total.collect()
-        return round(sum(sample.value for sample in counter.samples if sample.name.endswith("_total")))
+        value = self._metrics.registry.get_sample_value
+        counts = [value("asr_decode_worker_restarts_total", {"reason": reason}) for reason in WORKER_RESTARTS]
+        return round(sum(count or 0 for count in counts))
 
     async def warm_up(self, seeds: Iterable[bytes]) -> None:
         """Have every decoder and filter used, so that memory kept for good is not a mutant's."""

@@ -16,9 +16,11 @@ from asr_api.errors import AsrError
 from asr_api.http import create_http_app
 from asr_api.joining import Joining
 from asr_api.metrics import Metrics
-from asr_api.service import Service, State
+from asr_api.metrics.labels import EngineState
+from asr_api.service import Service
 from asr_api.settings import Settings
 from asr_api.spool import Spool
+from asr_api.telemetry import NoTelemetry
 from asr_api.trace import Trace
 from asr_api.transcription import Part, Segment, Transcription, TranscriptionOptions, Word
 
@@ -44,7 +46,7 @@ class FakeService(Service):
         *,
         error: Exception | None = None,
         refusal: AsrError | None = None,
-        state: State = "ready",
+        state: EngineState = "ready",
         info: EngineInfo | None = INFO,
         gated: bool = False,
         parts_before_error: bool = False,
@@ -69,6 +71,7 @@ class FakeService(Service):
         )
         self.metrics = Metrics("0")
         self.spool = Spool(self.settings.spool_dir, self.settings.max_spool_bytes, self.metrics)
+        self.telemetry = NoTelemetry()
         self.state = state
         self.tenants: list[str] = []
         self.heard: list[tuple[bytes, TranscriptionOptions]] = []
@@ -77,7 +80,7 @@ class FakeService(Service):
         self.entered = asyncio.Event()
         self.cancelled = False
         self.joining: Joining[Any, Transcription] = Joining(
-            self.settings.retry_window, 16, self.metrics.requests_joined_total.inc
+            self.settings.retry_window, 16, self.metrics.requests.joined
         )
         self._early = error is not None and not parts_before_error
         self._answer, self._error, self._refusal = answer, error, refusal
@@ -144,8 +147,9 @@ class FakeService(Service):
         self._gate.set()
 
     def count(self, name: str, **labels: str) -> float:
-        """The value of one of the metrics, 0 where it has none."""
-        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+        """The value of one of the metrics, all series together that have these labels."""
+        samples = (sample for family in self.metrics.registry.collect() for sample in family.samples)
+        return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
 
 def client_of(service: Service) -> TestClient:

@@ -44,7 +44,7 @@ def test_each_request_is_counted_and_logged_once(
     samples = [s for m in asked.metrics.registry.collect() for s in m.samples if s.name == "asr_requests_total"]
     assert {tuple(s.labels.values()) for s in samples if s.value} == {(endpoint, outcome)}
     assert asked.count("asr_requests_total", endpoint=endpoint, outcome=outcome) == 1
-    assert asked.count("asr_requests_running") == 0
+    assert asked.count("asr_requests_in_flight") == 0
     (record,) = (r for r in caplog.records if r.getMessage() == "request")
     assert (record.endpoint, record.status, record.outcome) == (endpoint, status, outcome)  # type: ignore[attr-defined]
 
@@ -121,6 +121,8 @@ def test_disconnect_cancels_the_work(caplog: pytest.LogCaptureFixture) -> None:
     assert (sent, service.cancelled, service.files[0].closed, service.places) == ([], True, True, 0)
     assert service.count("asr_requests_total", endpoint="transcribe", outcome="cancelled") == 1
     assert [vars(record)["status"] for record in caplog.records] == [499]
+    assert service.count("asr_client_disconnects_total", phase="decode") == 1
+    assert service.count("asr_client_disconnects_total") == 1
 
 
 def test_disconnect_within_the_upload_ends_it() -> None:
@@ -130,6 +132,7 @@ def test_disconnect_within_the_upload_ends_it() -> None:
     assert asyncio.run(exchange(create_http_app(service), steps)) == []
     assert (service.heard, service.places) == ([], 0)
     assert service.count("asr_requests_total", endpoint="transcribe", outcome="cancelled") == 1
+    assert service.count("asr_client_disconnects_total", phase="upload") == 1
 
 
 def test_cancellation_by_the_server_passes_through() -> None:

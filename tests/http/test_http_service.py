@@ -12,7 +12,7 @@ from openai.types.audio import TranscriptionVerbose
 from asr_api.errors import Overloaded
 from asr_api.http.forms import OpenAITranscriptionForm, OpenAITranslationForm, TranscribeForm, TranscriptionForm
 from asr_api.http.languages import NAMES, language_code, language_name
-from asr_api.service import State
+from asr_api.metrics.labels import EngineState
 
 from .fakes import AUDIO, FakeService, client_of
 
@@ -67,7 +67,7 @@ def test_models_are_unknown_while_loading(path: str) -> None:
 
 
 @pytest.mark.parametrize(("state", "status"), [("ready", 200), ("loading", 503), ("draining", 503), ("failed", 503)])
-def test_probes_tell_life_from_readiness(state: State, status: int) -> None:
+def test_probes_tell_life_from_readiness(state: EngineState, status: int) -> None:
     """A process that is not ready is alive all the same."""
     client = client_of(FakeService(state=state))
     ready = client.get("/readyz")

@@ -34,7 +34,7 @@ def assert_released(service: FakeService) -> None:
     """No place is held, and every file is closed."""
     assert (service.places, service.spool.used, service.spool.files) == (0, 0, 0)
     assert all(file.closed for file in service.files)
-    assert service.count("asr_requests_running") == 0
+    assert service.count("asr_requests_in_flight") == 0
 
 
 def test_results_are_in_the_order_of_the_files() -> None:

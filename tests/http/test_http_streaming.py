@@ -56,7 +56,7 @@ def assert_released(service: FakeService) -> None:
     """No place, file or byte is held any more, and no request counts as running."""
     assert (service.places, service.spool.used, service.spool.files) == (0, 0, 0)
     assert all(file.closed for file in service.files)
-    assert service.count("asr_requests_running") == 0
+    assert service.count("asr_requests_in_flight") == 0
 
 
 # OpenAI's stream
@@ -292,7 +292,7 @@ def test_what_is_done_arrives_while_the_rest_is_made(path: str, parts: Sequence[
             rest = response.aiter_lines()
             assert first in await anext(rest)
             assert (service.places, service.files[0].closed) == (1, False)
-            assert service.count("asr_requests_running") == 1
+            assert service.count("asr_requests_in_flight") == 1
             service.proceed()
             text = "\n".join([line async for line in rest])
             await until(lambda: not service.places)

@@ -102,7 +102,7 @@ def assert_released(service: FakeService) -> None:
     """No place, no byte and no file is held any more; the metrics say so too."""
     assert (service.places, service.spool.used, service.spool.files) == (0, 0, 0)
     assert service.count("asr_spool_used_bytes") == service.count("asr_spool_files") == 0
-    assert service.count("asr_requests_running") == 0
+    assert service.count("asr_requests_in_flight") == 0
 
 
 def assert_counted(service: FakeService, outcome: str) -> None:
@@ -537,7 +537,7 @@ def test_t17_sockets_that_break_leave_nothing() -> None:
             for wave in range(10):
                 await asyncio.gather(*(break_off(port, whole * (20 * wave + n) // 250) for n in range(20)))
             assert await post(port) == b"HTTP/1.1 200"
-            while service.places or service.count("asr_requests_running"):
+            while service.places or service.count("asr_requests_in_flight"):
                 await asyncio.sleep(0.001)
 
     asyncio.run(run())

@@ -21,8 +21,9 @@ from asr_api.audio.backlog import Backlog
 from asr_api.audio.messages import Order
 from asr_api.audio.process import WorkerLost, WorkerProcess
 from asr_api.audio.recording import Recording
-from asr_api.errors import InvalidAudio, Overloaded, StartupError
-from asr_api.metrics import Metrics, Rejection, RestartReason, WorkerState
+from asr_api.errors import Draining, InvalidAudio, StartupError
+from asr_api.metrics import Metrics
+from asr_api.metrics.labels import Rejection, WorkerRestart, WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class DecodePool:
         self._keepers: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[None]] = set()
         self._alive = self._busy = 0
-        metrics.watch_decode_workers(self.count)
+        metrics.front_end.watch_workers(self.count)
 
     def count(self, state: WorkerState) -> int:
         """How many workers are at work, have nothing to do, or are being started."""
@@ -142,7 +143,7 @@ class DecodePool:
                     pass
         except WorkerLost as error:
             await errand.recording.end(self._judge(error))
-            self._metrics.decode_rejected("timeout" if error.out_of_time else "crash")
+            self._metrics.front_end.decode_rejected("timeout" if error.out_of_time else "crash")
         except asyncio.CancelledError:
             await errand.recording.end(still_closing())
             raise
@@ -191,9 +192,9 @@ class DecodePool:
             failures = 0
             if not first.done():
                 first.set_result(None)
-            self._metrics.decode_worker_replaced(await self._watch(worker))
+            self._metrics.front_end.worker_replaced(await self._watch(worker))
 
-    async def _watch(self, worker: WorkerProcess) -> RestartReason:
+    async def _watch(self, worker: WorkerProcess) -> WorkerRestart:
         """Lend a worker until it is retired; returns why it was, when it has ended."""
         self._alive += 1
         self._idle.put_nowait(worker)
@@ -205,7 +206,7 @@ class DecodePool:
 
     def _account(self, recording: Recording) -> None:
         if isinstance(recording.error, InvalidAudio):
-            self._metrics.decode_rejected(REJECTIONS.get(recording.error.code, "corrupt"))
+            self._metrics.front_end.decode_rejected(REJECTIONS.get(recording.error.code, "corrupt"))
 
     def _judge(self, lost: WorkerLost) -> InvalidAudio:
         """What the client of a file hears whose worker was lost. Sending it again would do no good."""
@@ -293,5 +294,5 @@ class _Contents:
             os.close(self.descriptor)
 
 
-def still_closing() -> Overloaded:
-    return Overloaded("the service is shutting down", code="draining")
+def still_closing() -> Draining:
+    return Draining("the service is shutting down")

@@ -24,7 +24,7 @@ from asr_api.audio.messages import (
     head,
 )
 from asr_api.errors import AsrError
-from asr_api.metrics import RestartReason
+from asr_api.metrics.labels import WorkerRestart
 
 REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
 
@@ -38,7 +38,7 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 class WorkerLost(AsrError):
     """The worker is of no use any more; `reason` says why, `exit_code` how it ended if it did."""
 
-    def __init__(self, reason: RestartReason, exit_code: int | None = None) -> None:
+    def __init__(self, reason: WorkerRestart, exit_code: int | None = None) -> None:
         super().__init__(f"the worker is lost: {reason}, exit code {exit_code}")
         self.reason = reason
         self.exit_code = exit_code
@@ -56,7 +56,7 @@ class WorkerProcess:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self.growth = self._memory = 0
-        self.retired: asyncio.Future[RestartReason] = self._loop.create_future()
+        self.retired: asyncio.Future[WorkerRestart] = self._loop.create_future()
         self._watch = asyncio.create_task(self._watch_process(), name="decode-worker")
 
     @classmethod
@@ -131,7 +131,7 @@ class WorkerProcess:
             self.growth = reply.memory - self._memory
         return reply, payload
 
-    def retire(self, reason: RestartReason) -> None:
+    def retire(self, reason: WorkerRestart) -> None:
         """Mark it as one to be replaced; the first reason counts."""
         if not self.retired.done():
             self.retired.set_result(reason)
@@ -140,8 +140,13 @@ class WorkerProcess:
         """End the process at once, and return when it has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await self._watch
-        self._connection.close()
+        try:
+            await asyncio.shield(self._watch)
+        except asyncio.CancelledError:
+            await self._watch  # it ends by itself, now that the process was killed
+            raise
+        finally:
+            self._connection.close()
 
     async def _watch_process(self) -> None:
         await self._process.wait()

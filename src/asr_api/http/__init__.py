@@ -22,6 +22,7 @@ Every refusal has OpenAI's error envelope; every answer has an `x-request-id`.
 def create_http_app(service: Service, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """The app that serves `service`; `lifespan` starts and stops what is behind it.
 
+    The probes are elsewhere where the settings have an `admin_port` for them.
     `/docs` is served from here, not from a content network that a production host may not reach.
 
     Raises InvalidSettings where the API keys of the settings cannot be read.
@@ -46,4 +47,6 @@ def create_http_app(service: Service, lifespan: Lifespan[FastAPI] | None = None)
         app.include_router(router, max_body_size=settings.max_upload_bytes, **access)
     app.include_router(models.router, **access)
     app.include_router(probes.router)
+    if settings.admin_port is None:
+        probes.add_probes(app, service)
     return app

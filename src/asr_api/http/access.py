@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
@@ -12,11 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from asr_api.access import ApiKeys, Failures
-from asr_api.errors import AsrError, InvalidApiKey, RateLimited
+from asr_api.errors import AsrError, InvalidApiKey, MissingApiKey, RateLimited
 from asr_api.http.documentation import errors
 from asr_api.http.envelope import error_response
 from asr_api.http.exchange import Exchange
-from asr_api.metrics import Metrics, Outcome
+from asr_api.metrics import Metrics
+from asr_api.metrics.labels import AuthFailure
 
 PUBLIC = frozenset({"/livez", "/readyz"})
 """The paths that need no key: what orchestrators ask, who have none."""
@@ -84,7 +85,6 @@ class AccessMiddleware:
         try:
             name = self._name(scope)
         except InvalidApiKey as error:
-            self._metrics.auth_failures_total.inc()
             return self._refusal(scope, error)
         scope.setdefault("state", {})["tenant"] = name
         return self._app
@@ -98,12 +98,14 @@ class AccessMiddleware:
     def _refusal(self, scope: Scope, error: AsrError) -> ASGIApp:
         client = scope.get("client")
         wait = self._failures.note(client[0] if client else "")
+        kind: AuthFailure = "missing" if isinstance(error, MissingApiKey) else "bad"
+        self._metrics.process.auth_failed("locked" if wait else kind)
         if scope["type"] != "http":
             return WebSocketClose(1008)
         if wait:
             error = RateLimited("too many requests without a right API key came from this address", retry_after=wait)
         exchange: Exchange = scope["state"]["exchange"]
-        exchange.outcome = cast(Outcome, error.outcome)
+        exchange.outcome = "client_error"
         response = error_response(error)
         response.headers["x-should-retry"] = "false"  # the same key stays wrong
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -157,7 +159,7 @@ def _token(scope: Scope) -> bytes:
     if len(tokens) > 1:
         raise InvalidApiKey("You provided more than one API key. Send one, in one Authorization header.")
     if not tokens or not tokens[0]:
-        raise InvalidApiKey(
+        raise MissingApiKey(
             "You didn't provide an API key. You need to provide your API key in an Authorization header "
             "using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
         )

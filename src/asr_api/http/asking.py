@@ -32,11 +32,14 @@ async def receive(
     UnknownModel.
     """
     stack.enter_context(service.admitted(tenant_of(request)))
-    with exchange_of(request).trace.stage("upload"):
+    trace = exchange_of(request).trace
+    with trace.stage("upload"):
         data = await read_upload(request, service.settings, service.spool, max_files)
+    trace.enter("decode")
     stack.push_async_callback(data.close)
     form = parse_form(form_type, data)
-    service.metrics.upload_bytes_total.inc(sum(file.size or 0 for file in form.files))
+    for file in form.files:
+        service.metrics.front_end.uploaded(file.size or 0)
     if form.model:
         require_model(form.model, service)
     return form

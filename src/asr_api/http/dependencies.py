@@ -22,5 +22,5 @@ ServiceOfApp = Annotated[Service, Depends(service_of)]
 def served_info(service: Service) -> EngineInfo:
     """What is served. Raises Overloaded (`engine_loading`) while there is nothing yet."""
     if service.info is None:
-        raise Overloaded("the model is still loading", code="engine_loading", retry_after=5)
+        raise Overloaded("the model is still loading", code="engine_loading", reason="engine", retry_after=5)
     return service.info

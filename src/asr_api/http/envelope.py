@@ -17,7 +17,6 @@ from starlette.types import Receive, Scope, Send
 from asr_api.errors import AsrError, UploadTimeout, UploadTooLarge
 from asr_api.http.exchange import exchange_of
 from asr_api.http.responses import ErrorBody, ErrorResponse
-from asr_api.metrics import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ def _enveloped(body: ErrorBody, status: int, headers: dict[str, str], response: 
 async def _on_asr_error(request: Request, error: Exception) -> Response:
     error = cast(AsrError, error)
     exchange = exchange_of(request)
-    exchange.outcome = cast(Outcome, error.outcome)
+    exchange.fail(error)
     if error.status == AsrError.status:
         logger.error("request failed", exc_info=error, extra={"id": exchange.trace.id})
     return error_response(error)

@@ -5,13 +5,15 @@ import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import cast
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
-from asr_api.metrics import Endpoint, Outcome
-from asr_api.trace import Trace
+from asr_api.errors import AsrError, Overloaded
+from asr_api.metrics.labels import Endpoint, Outcome, ShedReason
+from asr_api.trace import Moved, Trace, unheard
 
 AUDIO_ENDPOINTS: MappingProxyType[tuple[str, str], Endpoint] = MappingProxyType(
     {
@@ -27,23 +29,37 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Exchange:
     """`endpoint` is None where the request is not about audio, `status` is None until the answer starts.
 
-    `resources` are what the answer needs until it is sent, or the client is gone.
+    `shed` is what was short where the request was refused for want of room. `resources` are what
+    the answer needs until it is sent, or the client is gone.
     """
 
     trace: Trace
     endpoint: Endpoint | None
     status: int | None = None
     outcome: Outcome = "ok"
+    shed: ShedReason | None = None
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
-    def begin(cls, scope: Scope) -> "Exchange":
-        """The exchange of an ASGI scope, kept in the scope's state for `exchange_of`."""
+    def begin(cls, scope: Scope, moved: Moved = unheard) -> "Exchange":
+        """The exchange of an ASGI scope, kept in the scope's state for `exchange_of`.
+
+        `moved` hears the phases of a request about audio.
+        """
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         trace = Trace(_request_id(Headers(scope=scope).get("x-request-id", "")))
         exchange = cls(trace, AUDIO_ENDPOINTS.get((scope["method"], path)))
+        if exchange.endpoint:
+            trace.moved = moved
+            trace.enter("upload")
         scope.setdefault("state", {})["exchange"] = exchange
         return exchange
+
+    def fail(self, error: AsrError) -> None:
+        """Note what the exchange ended with."""
+        self.outcome = cast(Outcome, error.outcome)
+        if isinstance(error, Overloaded):
+            self.shed = cast(ShedReason, error.reason)
 
 
 def exchange_of(request: Request) -> Exchange:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from contextlib import nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -11,8 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asr_api.http.envelope import error_response, internal_error
 from asr_api.http.exchange import Exchange
 from asr_api.http.upload import too_large
-from asr_api.metrics import Endpoint
+from asr_api.metrics.labels import Endpoint
 from asr_api.service import Service
+from asr_api.telemetry import FinishedRequest
 
 logger = logging.getLogger(__name__)
 
@@ -30,25 +30,28 @@ class ExchangeMiddleware:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._service = service
+        self._requests = service.metrics.requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange.begin(scope)
-        running = self._service.metrics.requests_running
-        with running.track_inprogress() if exchange.endpoint else nullcontext():
-            try:
-                await self._answer(exchange, scope, receive, _labelled(exchange, send))
-            finally:
-                await exchange.resources.aclose()
-                if exchange.endpoint:
-                    self._account(exchange, exchange.endpoint, scope.get("state", {}).get("tenant", ""))
+        exchange = Exchange.begin(scope, self._requests.moved)
+        try:
+            await self._answer(exchange, scope, receive, _labelled(exchange, send))
+        finally:
+            await exchange.resources.aclose()
+            exchange.trace.end()
+            self._requests.answered(exchange.endpoint, exchange.status or CLIENT_GONE)
+            if exchange.endpoint:
+                self._account(exchange, exchange.endpoint, scope)
 
     async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._responder(exchange, scope)(scope, receive, send)
         except ClientDisconnect:
+            phase = exchange.trace.phase
+            self._requests.disconnected("response" if exchange.status or phase is None else phase)
             exchange.status, exchange.outcome = CLIENT_GONE, "cancelled"
         except asyncio.CancelledError:
             exchange.outcome = "cancelled"
@@ -67,16 +70,18 @@ class ExchangeMiddleware:
         exchange.outcome = "client_error"
         return error_response(too_large(limit))
 
-    def _account(self, exchange: Exchange, endpoint: Endpoint, key: str) -> None:
-        trace, metrics = exchange.trace, self._service.metrics
-        metrics.request_finished(endpoint, exchange.outcome, trace.elapsed, trace.audio_seconds)
-        metrics.stages_finished(list(trace.stages.items()))
+    def _account(self, exchange: Exchange, endpoint: Endpoint, scope: Scope) -> None:
+        trace = exchange.trace
+        self._requests.finished(endpoint, exchange.outcome, trace.elapsed, trace.audio_seconds)
+        self._requests.stages_finished(list(trace.stages.items()))
+        if exchange.shed:
+            self._requests.shed(exchange.shed)
         logger.info(
             "request",
             extra={
                 "id": trace.id,
                 "endpoint": endpoint,
-                "key": key,
+                "key": scope.get("state", {}).get("tenant", ""),
                 "status": exchange.status,
                 "outcome": exchange.outcome,
                 "seconds": trace.elapsed,
@@ -84,6 +89,18 @@ class ExchangeMiddleware:
                 "stages": dict(trace.stages),
                 "batch_sizes": list(trace.batch_sizes),
             },
+        )
+        route = scope["path"].removeprefix(scope.get("root_path", ""))
+        self._service.telemetry.finished(
+            FinishedRequest(
+                trace,
+                endpoint,
+                route,
+                exchange.status,
+                exchange.outcome,
+                Headers(scope=scope),
+                scheme=scope.get("scheme", "http"),
+            )
         )
 
 
@@ -93,6 +110,8 @@ def _labelled(exchange: Exchange, send: Send) -> Send:
     async def labelled(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.status = message["status"]
+            if exchange.endpoint:
+                exchange.trace.enter("response")
             MutableHeaders(scope=message).update(_headers(exchange))
         await send(message)
 

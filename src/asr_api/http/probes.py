@@ -1,23 +1,33 @@
-"""What orchestrators and Prometheus ask, and the way to the documentation."""
+"""What orchestrators and Prometheus ask, on the API's port or one of its own, and the way to the documentation."""
 
-from fastapi import APIRouter
+from collections.abc import Callable
+
+from fastapi import APIRouter, FastAPI
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from asr_api.http.dependencies import ServiceOfApp
 from asr_api.http.responses import Status
+from asr_api.pulse import Pulse
+from asr_api.service import Service
 
 router = APIRouter(tags=["service"])
+probes = APIRouter(tags=["service"])
 
 
-@router.get("/livez", summary="Is the process alive?")
-async def livez() -> Status:
-    """Always `ok`: a process that cannot say so should be restarted."""
-    return Status(status="ok")
+@probes.get("/livez", summary="Is the process alive?", responses={503: {"model": Status, "description": "Restart it"}})
+async def livez(request: Request, service: ServiceOfApp, response: Response) -> Status:
+    """200 however much there is to do; 503 when the engine has failed for good or the process hangs,
+    and should be restarted.
+    """
+    alive: Callable[[], bool] = request.app.state.alive
+    status = "failed" if service.state == "failed" else "ok" if alive() else "hangs"
+    response.status_code = 200 if status == "ok" else 503
+    return Status(status=status)
 
 
-@router.get("/readyz", summary="Does it take requests?", responses={503: {"model": Status, "description": "Not now"}})
+@probes.get("/readyz", summary="Does it take requests?", responses={503: {"model": Status, "description": "Not now"}})
 async def readyz(service: ServiceOfApp, response: Response) -> Status:
     """200 while requests are taken; 503 while the model loads, at shutdown, after a failure, and while
     the spool is nearly full.
@@ -27,7 +37,7 @@ async def readyz(service: ServiceOfApp, response: Response) -> Status:
     return Status(status=status)
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+@probes.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
 async def metrics(request: Request, service: ServiceOfApp) -> Response:
     """In Prometheus' text format, or OpenMetrics where `Accept` asks for it."""
     try:
@@ -41,3 +51,18 @@ async def metrics(request: Request, service: ServiceOfApp) -> Response:
 async def root(request: Request) -> RedirectResponse:
     """The documentation, where people who open the address in a browser want to be."""
     return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
+
+def add_probes(app: FastAPI, service: Service, alive: Callable[[], bool] = lambda: True) -> None:
+    """Answer probes of a service; `alive` says whether its event loop runs, which on that loop is plain."""
+    app.state.service, app.state.alive = service, alive
+    app.include_router(probes)
+
+
+def create_admin_app(service: Service, pulse: Pulse) -> FastAPI:
+    """The probes and nothing else, for an event loop other than that of the service and its pulse. They
+    only read, which any thread may.
+    """
+    app = FastAPI(openapi_url=None)
+    add_probes(app, service, lambda: pulse.alive)
+    return app

@@ -2,19 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from asr_api.transcription import Task
 
 
-class DurationUsage(BaseModel):
+class Body(BaseModel):
+    """What is sent. A transcript never gets into the message of an error."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+
+class DurationUsage(Body):
     """What OpenAI would bill: seconds of audio, rounded up."""
 
     type: Literal["duration"]
     seconds: int
 
 
-class TokenUsage(BaseModel):
+class TokenUsage(Body):
     """What the end of a stream tells: 50 tokens a second of audio, as Whisper's encoder has, and those written."""
 
     type: Literal["tokens"]
@@ -23,7 +29,7 @@ class TokenUsage(BaseModel):
     total_tokens: int
 
 
-class LogprobBody(BaseModel):
+class LogprobBody(Body):
     """A token of the text with the log of its probability; `bytes` where it is but part of a character."""
 
     token: str
@@ -31,7 +37,7 @@ class LogprobBody(BaseModel):
     bytes: list[int]
 
 
-class OpenAITranscription(BaseModel):
+class OpenAITranscription(Body):
     """Answer to `response_format=json`; `logprobs` where `include` asks for them."""
 
     text: str
@@ -39,13 +45,13 @@ class OpenAITranscription(BaseModel):
     usage: DurationUsage
 
 
-class OpenAITranslation(BaseModel):
+class OpenAITranslation(Body):
     """Answer of the translation to `response_format=json`."""
 
     text: str
 
 
-class TextDelta(BaseModel):
+class TextDelta(Body):
     """The next piece of a streamed transcript; all pieces together are the whole."""
 
     type: Literal["transcript.text.delta"]
@@ -53,7 +59,7 @@ class TextDelta(BaseModel):
     logprobs: list[LogprobBody] | None = None
 
 
-class TextDone(BaseModel):
+class TextDone(Body):
     """The end of a streamed transcript, and the whole of it."""
 
     type: Literal["transcript.text.done"]
@@ -62,7 +68,7 @@ class TextDone(BaseModel):
     usage: TokenUsage
 
 
-class OpenAIWord(BaseModel):
+class OpenAIWord(Body):
     """A word without the space before it; times in seconds."""
 
     word: Annotated[str, StringConstraints(strip_whitespace=True)]
@@ -70,7 +76,7 @@ class OpenAIWord(BaseModel):
     end: float
 
 
-class SegmentBody(BaseModel):
+class SegmentBody(Body):
     """A subtitle-sized piece of the transcript; times in seconds."""
 
     id: int
@@ -85,7 +91,7 @@ class SegmentBody(BaseModel):
     no_speech_prob: float
 
 
-class OpenAIVerboseTranslation(BaseModel):
+class OpenAIVerboseTranslation(Body):
     """Answer of the translation to `response_format=verbose_json`; its `language` is that which is written."""
 
     task: Literal["translate"]
@@ -95,7 +101,7 @@ class OpenAIVerboseTranslation(BaseModel):
     segments: list[SegmentBody]
 
 
-class OpenAIVerboseTranscription(BaseModel):
+class OpenAIVerboseTranscription(Body):
     """Answer to `response_format=verbose_json`; `words` and `segments` as `timestamp_granularities` asks."""
 
     task: Task
@@ -107,7 +113,7 @@ class OpenAIVerboseTranscription(BaseModel):
     usage: DurationUsage
 
 
-class WordBody(BaseModel):
+class WordBody(Body):
     """A word with the space before it and the mean probability of its tokens; times in seconds."""
 
     word: str
@@ -128,7 +134,7 @@ class SegmentWithWords(OurSegment):
     words: list[WordBody]
 
 
-class Timing(BaseModel):
+class Timing(Body):
     """Seconds that the request spent in each stage; of chunks that overlap, the longest counts."""
 
     upload: float = 0.0
@@ -137,7 +143,7 @@ class Timing(BaseModel):
     inference: float = 0.0
 
 
-class TranscribeBody(BaseModel):
+class TranscribeBody(Body):
     """Answer of `/transcribe`; `segments` are there with `response_format=verbose_json`."""
 
     text: str
@@ -159,20 +165,20 @@ class FileBody(TranscribeBody):
     file: str = Field(description="The file's name, as it was sent")
 
 
-class FileError(BaseModel):
+class FileError(Body):
     """Why one of several files was not transcribed."""
 
     file: str
     error: "ErrorBody"
 
 
-class TranscribeManyBody(BaseModel):
+class TranscribeManyBody(Body):
     """The answer for several files, in the order in which they were sent."""
 
     results: list[FileBody | FileError]
 
 
-class SegmentEvent(BaseModel):
+class SegmentEvent(Body):
     """A segment of a stream of our endpoint, as soon as all before it are done; `file` counts from 0."""
 
     type: Literal["segment"]
@@ -180,7 +186,7 @@ class SegmentEvent(BaseModel):
     segment: SegmentWithWords | OurSegment
 
 
-class ProgressEvent(BaseModel):
+class ProgressEvent(Body):
     """How far a file is, in seconds of audio."""
 
     type: Literal["progress"]
@@ -189,7 +195,7 @@ class ProgressEvent(BaseModel):
     duration: float
 
 
-class DoneEvent(BaseModel):
+class DoneEvent(Body):
     """The end of a file in a stream: all but the segments, which were sent."""
 
     type: Literal["done"]
@@ -197,7 +203,7 @@ class DoneEvent(BaseModel):
     result: TranscribeBody
 
 
-class ErrorEvent(BaseModel):
+class ErrorEvent(Body):
     """The end of a file that failed, or of the stream."""
 
     type: Literal["error"]
@@ -205,7 +211,7 @@ class ErrorEvent(BaseModel):
     error: "ErrorBody"
 
 
-class ModelBody(BaseModel):
+class ModelBody(Body):
     """A model name that requests may use."""
 
     id: str
@@ -214,20 +220,20 @@ class ModelBody(BaseModel):
     owned_by: str
 
 
-class ModelList(BaseModel):
+class ModelList(Body):
     """The model names that requests may use: the served model and OpenAI's names for it."""
 
     object: Literal["list"]
     data: list[ModelBody]
 
 
-class Status(BaseModel):
+class Status(Body):
     """How the service is: `ok` or `ready`, else `loading`, `draining` or `failed`."""
 
     status: str
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(Body):
     """What went wrong in one sentence, for people, and as `code` and `param`, for programs."""
 
     message: str
@@ -236,7 +242,7 @@ class ErrorBody(BaseModel):
     code: str | None
 
 
-class ErrorResponse(BaseModel):
+class ErrorResponse(Body):
     """OpenAI's error envelope: the body of every refusal."""
 
     error: ErrorBody

@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -28,7 +27,6 @@ from asr_api.http.responses import (
     TextDone,
     TokenUsage,
 )
-from asr_api.metrics import Outcome
 from asr_api.trace import Trace
 from asr_api.transcription import Part, Transcription
 
@@ -97,7 +95,7 @@ class EventStream(Response):
             async for frame in self._frames:
                 yield frame
         except AsrError as error:
-            exchange.outcome = cast(Outcome, error.outcome)
+            exchange.fail(error)
             if error.status == AsrError.status:
                 logger.error("request failed", exc_info=error, extra={"id": exchange.trace.id})  # noqa: TRY400
             yield self._last(error_body(error))
