@@ -3,9 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,37 +11,11 @@ import pytest
 from faster_whisper import WhisperModel
 
 from asr_api.errors import ModelUnavailable
-from asr_api.models.installed import locate_installed
 from asr_api.models.progress import Progress
-from asr_api.models.resolve import ResolvedModel, resolve_model
+from asr_api.models.resolve import ResolvedModel
 
 from .fake_hub import REVISION, FakeHub
-
-NAME = "someone/callsign-ct2"
-BLOCK = 10 << 20
-"""Bytes that huggingface_hub writes at once: less of a broken file is not kept."""
-
-
-@pytest.fixture
-def files() -> dict[str, bytes]:
-    folder = locate_installed("asr_api.models", "callsign")
-    assert folder is not None
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-@pytest.fixture
-def hub(files: dict[str, bytes]) -> Iterator[FakeHub]:
-    with FakeHub({NAME: {**files, "README.md": b"# callsign", "onnx/model.bin": b"other"}}).serving() as hub:
-        yield hub
-
-
-def resolve(hub: FakeHub, model_dir: Path, name: str = NAME, **options: object) -> ResolvedModel:
-    settings = {"offline": False, "hub_timeout": 5.0, "locate": lambda *_: None, **options}
-    return resolve_model(name, model_dir=model_dir, hub_endpoint=hub.endpoint, **settings)  # type: ignore[arg-type]
-
-
-def visible(model_dir: Path) -> list[str]:
-    return [path.name for path in model_dir.iterdir() if not path.name.startswith(".")]
+from .fetching import NAME, resolve, visible
 
 
 def test_a_model_is_fetched_whole_and_loads(hub: FakeHub, files: dict[str, bytes], tmp_path: Path) -> None:
@@ -80,67 +51,6 @@ def test_an_endpoint_may_end_in_a_slash(hub: FakeHub, tmp_path: Path) -> None:
     """`http://hub/` is `http://hub`."""
     hub.endpoint += "/"
     assert resolve(hub, tmp_path).source == "hub"
-
-
-def test_a_connection_cut_in_a_file_is_taken_up_where_it_broke(hub: FakeHub, tmp_path: Path) -> None:
-    """The rest of the file is asked for, not the whole."""
-    hub.repositories[NAME]["model.bin"] = bytes(2 * BLOCK)
-    hub.cuts["model.bin"] = BLOCK + 1
-    assert resolve(hub, tmp_path).source == "hub"
-    assert hub.fetched("model.bin") == [None, f"bytes={BLOCK}-"]
-
-
-def test_a_download_that_broke_off_is_no_model_and_is_resumed(
-    hub: FakeHub, files: dict[str, bytes], tmp_path: Path
-) -> None:
-    """The next start fetches only the files that were not finished, and counts on from there."""
-    hub.repositories[NAME]["model.bin"] = bytes(2 * BLOCK)
-    hub.cuts["model.bin"] = BLOCK + 1
-    hub.failing.add("model.bin")
-    with pytest.raises(ModelUnavailable, match=r"failed on someone/callsign-ct2 \(HTTP 503\): try again later"):
-        resolve(hub, tmp_path)
-    assert visible(tmp_path) == []
-    with pytest.raises(ModelUnavailable, match="ASR_OFFLINE forbids the hub"):
-        resolve(hub, tmp_path, offline=True)
-
-    hub.requests.clear()
-    heard: list[Progress] = []
-    assert resolve(hub, tmp_path, on_progress=heard.append).source == "hub"
-    assert hub.fetched("tokenizer.json") == []
-    assert hub.fetched("model.bin") == [None]
-    assert heard[0].done > sum(len(body) for name, body in files.items() if name != "model.bin")
-    assert heard[-1].done == heard[-1].total
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from asr_api.models.resolve import resolve_model
-
-def die(progress):
-    if progress.done > int(sys.argv[4]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-resolve_model(sys.argv[1], model_dir=Path(sys.argv[2]), hub_endpoint=sys.argv[3], offline=False, on_progress=die)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
-def test_what_a_killed_download_left_is_swept(hub: FakeHub, tmp_path: Path) -> None:
-    """A process killed in a file leaves no model, and half-written files do not pile up."""
-    hub.repositories[NAME]["model.bin"] = bytes(3 * BLOCK)
-    command = [sys.executable, "-c", KILLED, NAME, str(tmp_path), hub.endpoint, str(2 * BLOCK)]
-    assert subprocess.run(command, check=False).returncode == -9
-    assert visible(tmp_path) == []
-    staging = tmp_path / ".someone--callsign-ct2.incomplete"
-    assert len(list(staging.rglob("*.incomplete"))) == 1
-    hub.cuts["model.bin"] = BLOCK + 1
-    hub.failing.add("model.bin")
-    with pytest.raises(ModelUnavailable):
-        resolve(hub, tmp_path)
-    assert list(staging.rglob("*.incomplete")) == []
-    assert resolve(hub, tmp_path).source == "hub"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".someone--callsign-ct2.lock", "someone--callsign-ct2"]
 
 
 def test_an_absent_model_is_told(hub: FakeHub, tmp_path: Path) -> None:
@@ -220,18 +130,6 @@ def test_a_model_larger_than_the_disk_is_refused_before_it_is_fetched(hub: FakeH
     with pytest.raises(ModelUnavailable, match=r"GB free and the model takes 1152921504\.\d GB: .*ASR_MODEL_DIR"):
         resolve(hub, tmp_path)
     assert hub.fetched("model.bin") == []
-
-
-def test_a_file_that_is_not_what_the_hub_announced_is_refused_and_fetched_anew(hub: FakeHub, tmp_path: Path) -> None:
-    """A wrong hash names the file, and the bad copy is not kept for the next time."""
-    body = hub.repositories[NAME]["model.bin"]
-    hub.overrides["model.bin"] = {"lfs": {"sha256": "0" * 64, "size": len(body), "pointerSize": 134}}
-    with pytest.raises(ModelUnavailable, match=r"came in damaged, for model\.bin does not have the SHA-256 0{64}"):
-        resolve(hub, tmp_path)
-    assert visible(tmp_path) == []
-    hub.overrides.clear()
-    assert resolve(hub, tmp_path).source == "hub"
-    assert hub.fetched("model.bin") == [None, None]
 
 
 def test_a_truncated_model_is_fetched_anew(hub: FakeHub, tmp_path: Path) -> None:

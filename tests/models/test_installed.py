@@ -19,6 +19,8 @@ from asr_api.models.installed import BASE, locate_installed
 from asr_api.models.progress import Progress
 from asr_api.models.resolve import ResolvedModel, resolve_model
 
+from .fetching import flip_a_byte
+
 FOLDER = "Systran--faster-whisper-base"
 NOWHERE = "http://127.0.0.1:9"
 
@@ -45,14 +47,6 @@ def spoilt(folder: Path, spoil: str, change: Callable[[Path], object]) -> Callab
         return copy
 
     return locate
-
-
-def flip_a_byte(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        byte = file.read(1)[0]
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte ^ 1]))
 
 
 def test_base_is_joined_from_its_packages_byte_for_byte(tmp_path: Path) -> None:

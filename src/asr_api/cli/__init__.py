@@ -1,26 +1,27 @@
-"""The command line: `asr-api serve` and `asr-api transcribe`."""
+"""The command line."""
 
-import inspect
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
-from pydantic.fields import FieldInfo
 
 from asr_api import __version__
+from asr_api.cli.doctor import doctor
+from asr_api.cli.models import models_app
+from asr_api.cli.options import read_settings, with_settings
 from asr_api.errors import StartupError
 from asr_api.logs import configure_logging
-from asr_api.settings import PREFIX, Settings
 
 Format = Literal["text", "json", "verbose_json", "srt", "vtt"]
 Task = Literal["transcribe", "translate"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(models_app, name="models")
+app.command()(doctor)
 
 
 NATIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
@@ -49,42 +50,11 @@ def leave(code: int) -> NoReturn:
     """End the process, at once where threads are left: a model that is still being loaded, or a call that
     did not end in time, would crash in an interpreter that is being taken down around it.
     """
+    logging.shutdown()
     if threading.active_count() == 1:
         sys.exit(code)
-    logging.shutdown()
     sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(code)
-
-
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
-    """A command-line option for one setting; its text is read by Settings, as that of a variable is."""
-    flag = "--" + name.replace("_", "-")
-    switch = field.annotation is bool
-    default = field.get_default(call_default_factory=True)
-    option = typer.Option(
-        f"{flag}/--no-{flag[2:]}" if switch else flag,
-        help=f"{field.description} [{PREFIX}{name.upper()}; default: {default}]",
-        metavar=None if switch else "VALUE",
-        show_default=False,
-    )
-    annotation = Annotated[bool | None if switch else str | None, option]  # type: ignore[valid-type]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command one option a setting, for its `**flags`."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    taken = {parameter.name for parameter in own}
-    options = [_option(name, field) for name, field in Settings.model_fields.items() if name not in taken]
-    signature = inspect.Signature([*own, *options])
-    command.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    command.__signature__ = signature  # type: ignore[attr-defined]
-    return command
-
-
-def read_settings(flags: dict[str, Any]) -> Settings:
-    return Settings.load(os.environ, **{name: value for name, value in flags.items() if value is not None})
 
 
 @app.callback(invoke_without_command=True)
@@ -107,9 +77,11 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - one for each setting
     from asr_api.server import Server, listen
 
     settings = read_settings(flags)
-    configure_logging(settings.log_level)
+    log = configure_logging(settings.log_level, settings.log_format)
     listener = listen(settings.host, settings.port)
-    raise typer.Exit(Server(settings, listener).run())
+    server = Server(settings, listener)
+    log.count_with(server.metrics.process)
+    raise typer.Exit(server.run())
 
 
 @app.command()
@@ -131,8 +103,9 @@ def transcribe(
     wishes = Wishes(format=format, language=language, prompt=prompt, task=task, temperature=temperature)
     if server is not None:
         raise typer.Exit(transcribe_there(server, api_key, files, wishes))
-    settings = read_settings({"log_level": "warning"} | {k: v for k, v in flags.items() if v is not None})
-    configure_logging(settings.log_level)
+    here = {"log_level": "warning", "engine_process": "false"}
+    settings = read_settings(here | {name: value for name, value in flags.items() if value is not None})
+    configure_logging(settings.log_level, settings.log_format)
     raise typer.Exit(transcribe_here(settings, files, wishes))
 
 

@@ -1,83 +1,98 @@
 """The model hub: what a repository holds, and its files brought into a folder."""
 
+import contextlib
 import fnmatch
+import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
-    XetDownloadError,
+    RevisionNotFoundError,
 )
-from huggingface_hub.hf_api import RepoSibling
-from huggingface_hub.utils.tqdm import tqdm
+from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 from asr_api.errors import ModelUnavailable
+from asr_api.models.download import PAUSES, DownloadDamaged, Downloader, DownloadInterrupted
 from asr_api.models.manifest import PATTERNS, FileRecord, Manifest, missing_file
 from asr_api.models.progress import OnProgress, Progress
+from asr_api.models.remote import Listing, RemoteFile
 from asr_api.models.storage import publish, require_space, staging_of
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A hub that speaks Hugging Face's API at `endpoint`; `timeout` is for one answer, in seconds."""
+    """A hub that speaks Hugging Face's API at `endpoint`; `timeout` is for one answer, in seconds.
+
+    `pauses` are the seconds before each try after a connection that broke.
+    """
 
     endpoint: str
     timeout: float
+    pauses: Sequence[float] = PAUSES
 
     def install(self, repository: str, target: Path, on_progress: OnProgress) -> str | None:
         """Bring a repository into `target`, which no one else makes, and return its revision.
 
-        The files that a broken-off download had finished are not fetched again. Raises
-        ModelUnavailable saying what to do, and OSError where `target` cannot be written.
+        Whatever a broken-off download brought is continued; of a damaged `target` the good files
+        are kept, and its revision where the hub still has it. Raises ModelUnavailable saying what
+        to do, and OSError where `target` cannot be written.
         """
-        listing, staging = self._list(repository), staging_of(target)
+        listing, staging = self._list(repository, _revision_of(target)), staging_of(target)
         staging.mkdir(exist_ok=True)
-        _sweep(staging)
-        lacking = [file for file in listing.files if file.fault(staging / file.name, thorough=False)]
-        require_space(target.parent, sum(file.size for file in lacking))
-        self._fetch(listing, staging, _Meter(listing, lacking, on_progress))
-        _verify(listing, staging)
-        shutil.rmtree(staging / ".cache", ignore_errors=True)  # huggingface_hub's notes on what to resume
-        _measure(listing, staging).write(staging)
+        _sweep(listing, staging)
+        listing.announced().write(staging)
+        present = {file.name: record for file in listing.files if (record := _reuse(file, staging, target))}
+        lacking = [file for file in listing.files if file.name not in present]
+        require_space(target.parent, sum(file.size - _size_of(file.part_in(staging)) for file in lacking))
+        meter = _Meter(listing, sum(record.size for record in present.values()), on_progress)
+        present |= {file.name: self._fetch(listing, file, staging, meter) for file in lacking}
+        Manifest(repository, listing.revision, tuple(present[file.name] for file in listing.files)).write(staging)
         publish(target)
         return listing.revision
 
-    def _list(self, repository: str) -> Manifest:
+    def _list(self, repository: str, revision: str | None) -> Listing:
         with self._explained(repository):
-            info = HfApi(endpoint=self.endpoint).model_info(repository, files_metadata=True, timeout=self.timeout)
-            files = tuple(_record(file) for file in info.siblings or () if _is_wanted(file.rfilename))
+            info = self._ask(repository, revision)
+            wanted = [file for file in info.siblings or () if _is_wanted(file.rfilename)]
+            files = tuple(self._announced(repository, info.sha, file) for file in wanted)
         if missing := missing_file([file.name for file in files]):
             raise ModelUnavailable(
                 f"{repository} is not a Whisper in CTranslate2's form, for it has no {missing}: "
                 "convert it with `ct2-transformers-converter --copy_files tokenizer.json preprocessor_config.json`"
             )
-        return Manifest(repository, info.sha, files)
+        return Listing(repository, info.sha, files)
 
-    def _fetch(self, listing: Manifest, staging: Path, meter: "_Meter") -> None:
+    def _ask(self, repository: str, revision: str | None) -> ModelInfo:
+        api = HfApi(endpoint=self.endpoint)
+        if revision:
+            with contextlib.suppress(RevisionNotFoundError):
+                return api.model_info(repository, revision=revision, files_metadata=True, timeout=self.timeout)
+        return api.model_info(repository, files_metadata=True, timeout=self.timeout)
+
+    def _announced(self, repository: str, revision: str | None, file: RepoSibling) -> RemoteFile:
+        if file.size is None:
+            raise ValueError(f"the hub tells no size of {file.rfilename}")
+        url = hf_hub_url(repository, file.rfilename, revision=revision, endpoint=self.endpoint)
+        sha256 = file.lfs.sha256 if file.lfs else None
+        return RemoteFile(file.rfilename, url, file.size, revision, sha256, None if sha256 else file.blob_id)
+
+    def _fetch(self, listing: Listing, file: RemoteFile, staging: Path, meter: "_Meter") -> FileRecord:
         with self._explained(listing.repository):
-            snapshot_download(
-                listing.repository,
-                revision=listing.revision,
-                endpoint=self.endpoint,
-                local_dir=staging,
-                allow_patterns=[file.name for file in listing.files],
-                etag_timeout=self.timeout,
-                tqdm_class=_bars(meter.add),
-            )
+            return Downloader(self.timeout, self.pauses).fetch(file, staging, meter.add)
 
     @contextmanager
     def _explained(self, repository: str) -> Iterator[None]:
-        """The one border where the hub library's errors become ours. An OSError of the disk passes."""
+        """The one border where errors of the hub become ours. An OSError of the disk passes."""
         try:
             yield
         except Exception as error:
@@ -90,15 +105,20 @@ class Hub:
         match error:
             case HfHubHTTPError():
                 return self._refusal(repository, error)
+            case DownloadDamaged():
+                return f"{repository} came in damaged, for {error}: start again to fetch it anew"
+            case DownloadInterrupted():
+                return (
+                    f"the download of {repository} from {self.endpoint} broke off in {error.file.name}, with "
+                    f"{error.done / 1e6:.1f} of {error.file.size / 1e6:.1f} MB: start again to resume it"
+                )
             case OfflineModeIsEnabled():
                 return f"HF_HUB_OFFLINE forbids fetching {repository}: unset it"
             case httpx2.ConnectError() | httpx2.TimeoutException():
                 return f"{self.endpoint} cannot be reached for {repository}: check the network and ASR_HUB_ENDPOINT"
             case httpx2.UnsupportedProtocol() | httpx2.InvalidURL() | ValueError() | LookupError() | TypeError():
                 return f"{self.endpoint} does not answer as a model hub does: check ASR_HUB_ENDPOINT"
-            case OSError(errno=int()):
-                return None
-            case OSError() | httpx2.HTTPError() | XetDownloadError() | RuntimeError():
+            case httpx2.HTTPError():
                 return f"the download of {repository} from {self.endpoint} broke off: start again to resume it"
             case _:
                 return None
@@ -115,64 +135,58 @@ class Hub:
 
 
 class _Meter:
-    """Bytes on disk so far, from the threads that fetch, as progress."""
+    """Bytes on disk so far, as progress."""
 
-    def __init__(self, listing: Manifest, lacking: list[FileRecord], on_progress: OnProgress) -> None:
-        self._model, self._on_progress = listing.repository, on_progress
-        self._total = sum(file.size for file in listing.files)
-        self._done = self._total - sum(file.size for file in lacking)
-        self._lock = threading.Lock()
+    def __init__(self, listing: Listing, done: int, on_progress: OnProgress) -> None:
+        self._listing, self._done, self._on_progress = listing, done, on_progress
 
     def add(self, size: int) -> None:
-        with self._lock:
-            self._done = min(self._done + size, self._total)
-            self._on_progress(Progress(self._model, "downloading", self._done, self._total))
+        self._done += size
+        done = min(self._done, self._listing.size)
+        self._on_progress(Progress(self._listing.repository, "downloading", done, self._listing.size))
 
 
-def _bars(add: Callable[[int], None]) -> type[tqdm]:
-    """A silent progress bar that says the bytes written instead of drawing.
-
-    `snapshot_download` makes three bars of the class: bytes from the network, bytes on disk, files.
-    """
-
-    class Bar(tqdm):
-        def __init__(self, *args: object, **options: object) -> None:
-            self._counts = str(options.get("desc")).startswith("Reconstructing")
-            super().__init__(*args, **options | {"disable": True})  # type: ignore[no-untyped-call] # tqdm has no types
-
-        def update(self, n: float | None = 1) -> bool | None:
-            if self._counts:
-                add(int(n or 0))
-            return None
-
-    return Bar
+def _revision_of(target: Path) -> str | None:
+    """The revision of a folder that was whole once."""
+    try:
+        manifest = Manifest.read(target)
+    except ValueError:
+        return None
+    return manifest.revision if manifest else None
 
 
-def _sweep(staging: Path) -> None:
-    """Drop the half-written files of killed runs: huggingface_hub names each anew and never returns to one."""
-    for orphan in (staging / ".cache").rglob("*.incomplete"):
-        orphan.unlink()
+def _sweep(listing: Listing, staging: Path) -> None:
+    """Drop what is of no use for the listing: files of other revisions, or of other content."""
+    useful = {path.name for file in listing.files for path in (staging / file.name, file.part_in(staging))}
+    for path in staging.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in useful:
+            path.unlink()
+
+
+def _reuse(file: RemoteFile, staging: Path, target: Path) -> FileRecord | None:
+    """The record of a file that is in `staging`, or good in the damaged `target`, and then in both."""
+    finished = staging / file.name
+    if record := file.found_at(finished):
+        return record
+    finished.unlink(missing_ok=True)
+    record = file.found_at(target / file.name) if file.is_hashed else None
+    if record:
+        _link(target / file.name, finished)
+    return record
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system that has no links
+        shutil.copyfile(source, target)
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _is_wanted(name: str) -> bool:
     return "/" not in name and any(fnmatch.fnmatchcase(name, pattern) for pattern in PATTERNS)
-
-
-def _record(file: RepoSibling) -> FileRecord:
-    """The hub knows the SHA-256 of a file in its large-file storage, which the weights always are."""
-    if file.size is None:
-        raise ValueError(f"the hub tells no size of {file.rfilename}")
-    return FileRecord(file.rfilename, file.size, file.lfs.sha256 if file.lfs else None)
-
-
-def _verify(listing: Manifest, staging: Path) -> None:
-    """Raises ModelUnavailable naming the first file that is not as the hub says, and drops that file."""
-    for file in listing.files:
-        if fault := file.fault(staging / file.name, thorough=True):
-            (staging / file.name).unlink(missing_ok=True)
-            raise ModelUnavailable(f"{listing.repository} came in damaged, for {fault}: start again to fetch it anew")
-
-
-def _measure(listing: Manifest, staging: Path) -> Manifest:
-    files = tuple(FileRecord.of(staging / file.name) for file in listing.files)
-    return Manifest(listing.repository, listing.revision, files)

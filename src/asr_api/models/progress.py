@@ -7,10 +7,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` bytes of what is under way for `model` (its hub id)."""
+    """`done` of `total` bytes of what is under way for `model` (its hub id); 0 of 0 while another process is at it."""
 
     model: str
-    action: Literal["assembling", "downloading"]
+    action: Literal["waiting", "assembling", "downloading"]
     done: int
     total: int
 

@@ -2,19 +2,30 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from asr_api.errors import ModelUnavailable
-from asr_api.models.manifest import Manifest, missing_file
+from asr_api.models.form import fault_of_form
+from asr_api.models.manifest import MANIFEST, Manifest, missing_file
 
 
 def folder_of(model_dir: Path, repository: str) -> Path:
     """Where a repository's model is kept. A hub id never has `--`, so no two share a folder."""
     return model_dir / repository.replace("/", "--")
+
+
+def repository_kept_in(folder: Path) -> str:
+    """The repository whose `folder_of` is `folder`."""
+    return folder.name.replace("--", "/", 1)
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether this package made `folder`, here or elsewhere."""
+    return (folder / MANIFEST).is_file()
 
 
 def revision_of(folder: Path) -> str | None:
@@ -27,7 +38,7 @@ def find_fault(folder: Path, *, thorough: bool = False) -> str | None:
     """What keeps `folder` from being a complete model, in words that name the file; None if nothing does.
 
     Reads sizes only, and hashes too if `thorough`. A folder without a manifest is judged by the
-    names of its files.
+    names and the form of its files.
     """
     try:
         manifest = Manifest.read(folder)
@@ -35,7 +46,7 @@ def find_fault(folder: Path, *, thorough: bool = False) -> str | None:
         return str(error)
     if manifest is None:
         missing = missing_file([path.name for path in folder.iterdir() if path.is_file()])
-        return f"{missing} is missing" if missing else None
+        return f"{missing} is missing" if missing else fault_of_form(folder)
     return manifest.fault(folder, thorough=thorough)
 
 
@@ -44,15 +55,28 @@ def staging_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.incomplete")
 
 
+def target_of(staging: Path) -> Path:
+    """What is made at a folder that `staging_of` named."""
+    return staging.with_name(staging.name.removeprefix(".").removesuffix(".incomplete"))
+
+
 @contextmanager
-def exclusively(target: Path) -> Iterator[None]:
-    """Wait until no other thread or process makes `target`. Its death ends its claim.
+def exclusively(target: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Wait until no other thread or process makes `target`; its death ends its claim. `on_wait` is called if one does.
 
     What lies at `staging_of(target)` then is a dead run's. Raises OSError where the parent cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{target.name}.lock")):
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        on_wait()
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def publish(target: Path) -> None:
