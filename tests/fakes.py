@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from asr_api.batching import Flow, Served
-from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, EngineInfo, Features
+from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import AsrError, StartupError
 from asr_api.transcription import SAMPLE_RATE, AudioOptions, ChunkPlace, FeatureChunk
 
@@ -31,12 +31,8 @@ def result(text: str, **changes: object) -> DecodingResult:
     return DecodingResult(**(values | changes))  # type: ignore[arg-type]
 
 
-def features_of(chunk: FeatureChunk) -> Features:
-    """Features that carry the chunk's number, by which fake engines know it."""
-    return chunk.features.astype(np.float32)
-
-
 def number_of(task: DecodingTask) -> int:
+    """The chunk's number, which its features carry."""
     return int(task.features[0, 0])
 
 

@@ -1,22 +1,30 @@
 """The queue's contract, clause by clause, against an engine held by a gate."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from asr_api.batching import BatchingQueue, Flow, Served
-from asr_api.errors import DeadlineExceeded, EngineFailure, EngineOutOfMemory, InvalidAudio, Overloaded
+from asr_api.errors import (
+    DeadlineExceeded,
+    EngineFailure,
+    EngineLost,
+    EngineOutOfMemory,
+    InvalidAudio,
+    Overloaded,
+)
 from tests.gates import Gate
 
 Queue = BatchingQueue[str, str]
+Engine = Callable[[Sequence[str]], Awaitable[Sequence[str | Exception]]]
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def serving(gate: Gate, *, workers: int = 1, **options: Any) -> AsyncIterator[Queue]:
+async def serving(gate: Engine, *, workers: int = 1, **options: Any) -> AsyncIterator[Queue]:
     """A queue with its workers, which end with the block."""
     defaults: dict[str, Any] = {"key": lambda item: item[0].isdigit(), "max_batch_size": 4, "max_queue_size": 100}
     queue: Queue = BatchingQueue(gate, **(defaults | options))
@@ -24,7 +32,8 @@ async def serving(gate: Gate, *, workers: int = 1, **options: Any) -> AsyncItera
     try:
         yield queue
     finally:
-        gate.release()
+        if isinstance(gate, Gate):
+            gate.release()
         queue.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -60,6 +69,14 @@ class Watcher:
     def __init__(self) -> None:
         self.calls: list[tuple[int, str]] = []
         self.retries: list[str] = []
+        self.formed: list[tuple[int, float]] = []
+        self.faults: list[str] = []
+
+    def batch_formed(self, size: int, cost: float, waited: float) -> None:
+        self.formed.append((size, cost))
+
+    def batch_failed(self, kind: str) -> None:
+        self.faults.append(kind)
 
     def batch_finished(self, size: int, seconds: float, outcome: str) -> None:
         self.calls.append((size, outcome))
@@ -263,6 +280,163 @@ class TestFailures:
             with pytest.raises(EngineFailure):
                 await ask(queue, "bad")
             assert (await ask(queue, "good")).result == "GOOD"
+
+
+class TestLosses:
+    """What becomes of a call with which the engine was lost."""
+
+    async def test_a_lost_call_is_tried_again_in_halves(self) -> None:
+        """What was in it is answered as if nothing had been."""
+        gate, watcher = Lossy(), Watcher()
+        async with AsyncExitStack() as stack:
+            queue, first = await behind_a_held_call(stack, gate, observer=watcher)
+            others = [ask(queue, f"item{n}") for n in range(4)]
+            await until(lambda: queue.depth == 4)
+            gate.losses = 1
+            gate.release()
+            assert await texts([first, *others]) == ["FIRST", *(f"ITEM{n}" for n in range(4))]
+        assert [len(batch) for batch in gate.batches] == [1, 1, 4]
+        assert watcher.calls == [(1, "crash"), (1, "ok"), (4, "ok")]
+        assert (watcher.retries, watcher.faults) == (["restart"], ["other"])
+
+    async def test_one_that_costs_the_engine_its_life_is_given_up(self) -> None:
+        """Alone, and the second time; between two losses others are answered, so that the engine is not given up."""
+        gate, watcher = Gate(), Watcher()
+        gate.faults["poison"] = EngineLost("the engine ended", cause="hang")
+        async with AsyncExitStack() as stack:
+            queue, first = await behind_a_held_call(stack, gate, max_batch_size=8, observer=watcher)
+            others = [ask(queue, item) for item in ("poison", *"abcdefg")]
+            await until(lambda: queue.depth == 8)
+            gate.release()
+            outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        loss = outcomes[1]
+        assert isinstance(loss, EngineLost)
+        assert (loss.code, loss.status, loss.cause) == ("engine_crashed", 500, "hang")
+        assert sum(isinstance(outcome, Served) for outcome in outcomes) == 8
+        ends = [outcome for _, outcome in watcher.calls[1:]]
+        assert ends == ["timeout", "timeout", "ok", "timeout", "ok", "timeout", "ok", "timeout"]
+        assert watcher.retries == ["restart"] * 4
+
+    async def test_who_was_there_by_chance_is_not_given_up(self) -> None:
+        """Of two that were each alone in a call when the engine was lost, one alone is tried again at a time."""
+        losing = LosingTogether("poison", "innocent")
+        async with serving(losing, workers=2, max_batch_size=1) as queue:
+            outcomes = await asyncio.gather(ask(queue, "innocent"), ask(queue, "poison"), return_exceptions=True)
+        assert isinstance(outcomes[0], Served)
+        assert isinstance(outcomes[1], EngineLost)
+        assert sorted(losing.calls) == ["innocent", "innocent", "poison", "poison"]
+
+    async def test_who_left_is_not_tried_again(self) -> None:
+        """Nor who has no time left when there is an engine again; nor does the wait count as the engine's time."""
+        gate, ready = Lossy(), asyncio.Event()
+        ready.set()
+        async with serving(gate, ready=waiting_for(ready)) as queue:
+            gate.hold()
+            items = [ask(queue, "a"), ask(queue, "gone"), ask(queue, "late", within=0.05), ask(queue, "b")]
+            await gate.entered()
+            gate.losses = 1
+            ready.clear()
+            gate.release()
+            with pytest.raises(DeadlineExceeded):
+                await items[2]
+            items[1].cancel()
+            await asyncio.wait({items[1]})
+            ready.set()
+            assert await texts([items[0], items[3]]) == ["A", "B"]
+        assert gate.batches[1:] == [["a"], ["b"]]
+
+    async def test_a_call_waits_for_an_engine(self) -> None:
+        """A deadline ends that wait; a queue that is closed meanwhile serves what it took."""
+        gate, ready = Gate(), asyncio.Event()
+        async with serving(gate, ready=waiting_for(ready)) as queue:
+            with pytest.raises(DeadlineExceeded):
+                await ask(queue, "late", within=0.01)
+            item = ask(queue, "in time")
+            await until(lambda: queue.depth == 1)
+            queue.close()
+            ready.set()
+            assert await texts([item]) == ["IN TIME"]
+        assert gate.batches == [["in time"]]
+
+    async def test_where_there_will_be_no_engine_all_are_told_so(self) -> None:
+        """At once, in the words of whoever knows, with nothing tried again."""
+        gate, watcher = Gate(), Watcher()
+        gate.faults["item0"] = Overloaded("the engine has failed", code="engine_failed", retry_after=30)
+        async with AsyncExitStack() as stack:
+            queue, first = await behind_a_held_call(stack, gate, observer=watcher)
+            others = [ask(queue, f"item{n}") for n in range(4)]
+            await until(lambda: queue.depth == 4)
+            gate.release()
+            outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [(getattr(one, "code", ""), getattr(one, "retry_after", 0)) for one in outcomes[1:]] == [
+            ("engine_failed", 30)
+        ] * 4
+        assert (len(gate.batches), watcher.retries) == (2, [])
+
+    async def test_closing_ends_who_waits_for_an_engine(self) -> None:
+        """When the drain time is over, whatever becomes of the engine."""
+        queue: Queue = BatchingQueue(
+            Gate(), key=lambda _: 0, max_batch_size=1, max_queue_size=9, ready=waiting_for(asyncio.Event())
+        )
+        workers = [asyncio.create_task(queue.run()) for _ in range(2)]
+        tasks = [ask(queue, f"item{n}") for n in range(5)]
+        await until(lambda: queue.depth == 3)
+        queue.close()
+        for worker in workers:
+            worker.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [getattr(outcome, "code", None) for outcome in outcomes] == ["draining"] * 5
+        await asyncio.wait(workers)
+        assert (queue.requests_running, queue.requests_waiting) == (0, 0)
+
+
+def waiting_for(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """An engine that is ready when the event is set."""
+
+    async def ready() -> None:
+        await event.wait()
+
+    return ready
+
+
+class Lossy(Gate):
+    """Of whose next calls so many `losses` are lost with the engine."""
+
+    losses = 0
+
+    def _answers(self, items: Sequence[str]) -> Sequence[str | Exception]:
+        if self.losses:
+            self.losses -= 1
+            raise EngineLost("the engine ended")
+        return super()._answers(items)
+
+
+class LosingTogether:
+    """An engine that the poison ends, with all that is in it then; its first calls begin together."""
+
+    def __init__(self, poison: str, *others: str) -> None:
+        self.calls: list[str] = []
+        self._poison = poison
+        self._missing = {poison, *others}
+        self._all = asyncio.Event()
+        self._lost = asyncio.Event()
+
+    async def __call__(self, batch: Sequence[str]) -> Sequence[str | Exception]:
+        self.calls += batch
+        self._missing.difference_update(batch)
+        if not self._missing:
+            self._all.set()
+        await self._all.wait()
+        lost = self._lost
+        for _ in range(20):  # loop turns: time for another call to begin
+            await asyncio.sleep(0)
+        if self._poison in batch:
+            self._lost = asyncio.Event()
+            lost.set()
+        await asyncio.sleep(0)
+        if lost.is_set():
+            raise EngineLost("the engine ended")
+        return [item.upper() for item in batch]
 
 
 class TestLeaving:

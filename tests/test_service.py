@@ -7,23 +7,26 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from asr_api.admission import Admission
-from asr_api.engine.protocol import Engine
+from asr_api.engine.protocol import Engine, EngineInfo
 from asr_api.errors import AsrError, EngineFailure, ModelUnavailable, Overloaded, StartupError
-from asr_api.metrics import BatchOutcome, Metrics
-from asr_api.service import Loaded, Parts, Service
+from asr_api.hosting import LocalHost
+from asr_api.metrics import EngineMetrics, Metrics
+from asr_api.metrics.labels import BatchOutcome
+from asr_api.service import Parts, Service
 from asr_api.settings import Settings
 from asr_api.spool import Spool
 from asr_api.trace import Trace
 from asr_api.transcriber import Submitter, Transcriber
 from asr_api.transcription import TranscriptionOptions
-from tests.fakes import FakeDecoding, FakeEngine, FakeFrontEnd, features_of
+from tests.fakes import FakeDecoding, FakeEngine, FakeFrontEnd
 
 pytestmark = pytest.mark.anyio
 
 
-class BrokenMetrics(Metrics):
+class BrokenMetrics(EngineMetrics):
     """Raises where the queue's loop calls it, as a bug would."""
 
     def batch_finished(self, size: int, seconds: float, outcome: BatchOutcome) -> None:
@@ -31,7 +34,7 @@ class BrokenMetrics(Metrics):
 
 
 def service_of(
-    load: Callable[[], Loaded],
+    load: Callable[[], tuple[Engine, str]],
     chunks: int = 1,
     on_failed: Callable[[AsrError], None] | None = None,
     metrics: Metrics | None = None,
@@ -40,13 +43,12 @@ def service_of(
 ) -> Service:
     metrics = metrics or Metrics("test")
 
-    def transcriber(engine: Engine, queue: Submitter, admission: Admission, window: int) -> Transcriber:
+    def transcriber(info: EngineInfo, queue: Submitter, admission: Admission, window: int) -> Transcriber:
         return Transcriber(
             queue,
             FakeFrontEnd(chunks),
-            features_of,
-            engine.tokenize,
-            languages=engine.info.languages,
+            lambda _: (),
+            languages=info.languages,
             metrics=metrics,
             admission=admission,
             beam_size=1,
@@ -56,13 +58,13 @@ def service_of(
 
     values = Settings(**settings)
     spool = Spool(values.spool_dir, values.max_spool_bytes, metrics)
-    parts = Parts(load, decoding or FakeDecoding(), spool, transcriber)
+    parts = Parts(LocalHost(load), decoding or FakeDecoding(), spool, transcriber)
     return Service(values, metrics, parts, on_failed=on_failed)
 
 
 @asynccontextmanager
 async def opened(engine: FakeEngine, **options: Any) -> AsyncIterator[Service]:
-    service = service_of(lambda: Loaded(engine, "alpha"), **options)
+    service = service_of(lambda: (engine, "alpha"), **options)
     await service.open()
     try:
         yield service
@@ -93,7 +95,7 @@ async def test_it_answers_when_it_is_open() -> None:
 
 async def test_while_it_loads_requests_are_refused() -> None:
     """The port is open before the engine is; the refusal says why and when to come again."""
-    service = service_of(lambda: Loaded(FakeEngine(), ""))
+    service = service_of(lambda: (FakeEngine(), ""))
     with pytest.raises(Overloaded) as refusal, service.admitted():
         pass
     assert (refusal.value.code, service.state, service.info) == ("engine_loading", "loading", None)
@@ -104,7 +106,7 @@ async def test_while_it_loads_requests_are_refused() -> None:
 async def test_a_model_that_cannot_be_had_is_raised() -> None:
     """`open` fails with the loader's own sentence."""
 
-    def load() -> Loaded:
+    def load() -> tuple[Engine, str]:
         raise ModelUnavailable("install asr-api[base]")
 
     service = service_of(load)
@@ -115,7 +117,7 @@ async def test_a_model_that_cannot_be_had_is_raised() -> None:
 
 async def test_workers_that_do_not_start_are_raised() -> None:
     """Without processes that decode there is no service."""
-    service = service_of(lambda: Loaded(FakeEngine(), ""), decoding=FakeDecoding(StartupError("no worker")))
+    service = service_of(lambda: (FakeEngine(), ""), decoding=FakeDecoding(StartupError("no worker")))
     with pytest.raises(StartupError, match="no worker"):
         await service.open()
     await service.close()
@@ -177,7 +179,9 @@ async def test_an_engine_error_is_one_requests_error() -> None:
 async def test_a_worker_that_ends_fails_the_service() -> None:
     """A bug in the loop is not survived in silence: the state says so and the owner hears of it."""
     heard: list[AsrError] = []
-    async with opened(FakeEngine(), on_failed=heard.append, metrics=BrokenMetrics("test")) as service:
+    metrics = Metrics("test")
+    metrics.engine = BrokenMetrics(CollectorRegistry())
+    async with opened(FakeEngine(), on_failed=heard.append, metrics=metrics) as service:
         with pytest.raises(Overloaded):
             await transcribe(service)
         while not heard:

@@ -15,7 +15,7 @@ from asr_api.metrics import Metrics
 from asr_api.trace import Trace
 from asr_api.transcriber import Transcriber
 from asr_api.transcription import Part, Transcription, TranscriptionOptions, Word
-from tests.fakes import FakeFrontEnd, FakeQueue, features_of, number_of, result
+from tests.fakes import FakeFrontEnd, FakeQueue, number_of, result
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,6 @@ def build(metrics: Metrics, admission: Admission) -> Callable[..., Transcriber]:
         return Transcriber(
             queue,
             FakeFrontEnd(chunks, silence, claimed),
-            features_of,
             lambda text: tuple(range(len(text.split()))),
             languages=("en", "de"),
             metrics=metrics,

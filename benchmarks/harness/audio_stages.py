@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from asr_api.audio.chunking import Chunker
 from asr_api.audio.decoding import AudioLimits, decode_audio, open_audio
-from asr_api.audio.features import LogMel, padded
+from asr_api.audio.features import LogMel
 from asr_api.audio.speech import SpeechDetector, SpeechSpan
+from asr_api.spectrogram import padded
 from asr_api.transcription import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk, AudioOptions, Samples
 
 from .audio_files import Sound

@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
-from asr_api.assembly import dtype_of, load
+from asr_api.assembly import load
 from asr_api.audio.chunking import Chunker
 from asr_api.audio.decoding import AudioLimits, decode_audio
-from asr_api.audio.features import LogMel, padded
+from asr_api.audio.features import LogMel
 from asr_api.audio.speech import SpeechDetector
-from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, Engine, Features
+from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, Engine
 from asr_api.fallback import Thresholds
 from asr_api.settings import Settings
+from asr_api.spectrogram import Features
 from asr_api.transcription import AudioChunk, AudioOptions, Samples
 
 from .recordings import Recording
@@ -47,7 +48,7 @@ class Offline:
     @classmethod
     def load(cls, settings: Settings) -> Self:
         """Raises ModelUnavailable."""
-        engine = load(settings, None).engine
+        engine, _ = load(settings, None)
         detector = SpeechDetector.load(threshold=settings.vad_threshold)
         limits = AudioLimits(settings.max_audio_seconds)
         return cls(engine, limits, detector, LogMel(engine.info.n_mels), settings.beam_size)
@@ -62,7 +63,7 @@ class Offline:
         return chunk
 
     def features(self, chunk: AudioChunk) -> Features:
-        return padded(self.log_mel.heard(chunk.samples), dtype_of(self.engine))
+        return self.log_mel.heard(chunk.samples)
 
     def task(self, recording: Recording) -> DecodingTask:
         """The one chunk of a recording. Raises ValueError where it has none, or more."""

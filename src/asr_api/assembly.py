@@ -1,26 +1,30 @@
 """The one place where the parts of the service are built and handed to each other."""
 
+import os
 from collections.abc import Callable
 from functools import partial
-
-import numpy as np
 
 from asr_api import __version__
 from asr_api.admission import Admission
 from asr_api.audio.confined import ConfinedFrontEnd
 from asr_api.audio.decoding import AudioLimits, decode_audio
-from asr_api.audio.features import LogMel, padded
+from asr_api.audio.features import LogMel
 from asr_api.audio.pool import DecodePool, WorkerLimits, worker_command
-from asr_api.engine.protocol import Engine
-from asr_api.engine.whisper import WhisperEngine
+from asr_api.engine.child import build_whisper
+from asr_api.engine.messages import EnginePlan
+from asr_api.engine.protocol import Engine, EngineInfo
+from asr_api.engine.supervisor import SupervisionLimits
 from asr_api.errors import AsrError
+from asr_api.hosting import EngineHost, Loaded, LocalHost, ProcessHost, ProcessPlan, engine_command
 from asr_api.metrics import Metrics
 from asr_api.models.progress import OnProgress
-from asr_api.models.resolve import resolve_model
-from asr_api.selftest import sample_for, self_test
-from asr_api.service import Loaded, Parts, Service
-from asr_api.settings import Settings
+from asr_api.models.resolve import ResolvedModel, resolve_model
+from asr_api.selftest import Sample, SelfTest, sample_for
+from asr_api.service import Parts, Service
+from asr_api.settings import PREFIX, Settings
+from asr_api.spectrogram import Features
 from asr_api.spool import Spool
+from asr_api.telemetry import build_telemetry
 from asr_api.transcriber import Submitter, Transcriber
 from asr_api.transcription import SAMPLE_RATE
 
@@ -36,13 +40,15 @@ def build_service(
     metrics = Metrics(__version__)
     spool = Spool(settings.spool_dir, settings.max_spool_bytes, metrics)
     pool = build_pool(settings, metrics)
+    host = build_host(settings, metrics, on_progress)
     parts = Parts(
-        load=partial(load, settings, on_progress),
+        engine=host,
         decoding=pool,
         spool=spool,
-        transcriber=partial(build_transcriber, settings, pool, spool, metrics),
+        transcriber=partial(build_transcriber, settings, pool, spool, metrics, host.tokenize),
     )
-    return Service(settings, metrics, parts, on_ready=on_ready, on_failed=on_failed)
+    telemetry = build_telemetry(settings.otlp_endpoint, __version__)
+    return Service(settings, metrics, parts, on_ready=on_ready, on_failed=on_failed, telemetry=telemetry)
 
 
 def build_pool(settings: Settings, metrics: Metrics) -> DecodePool:
@@ -52,35 +58,65 @@ def build_pool(settings: Settings, metrics: Metrics) -> DecodePool:
     )
 
 
-def load(settings: Settings, on_progress: OnProgress | None) -> Loaded:
-    """Find the model, load it and hear it read its sample. Raises ModelUnavailable."""
-    model = resolve_model(
+def build_host(settings: Settings, metrics: Metrics, on_progress: OnProgress | None) -> EngineHost:
+    if not settings.engine_process:
+        return LocalHost(partial(load, settings, on_progress))
+    plan = ProcessPlan(
+        resolve=partial(find_model, settings, on_progress),
+        plan=partial(plan_of, settings),
+        self_test=build_self_test(settings),
+        devices=tuple(settings.device_index),
+        chunks=settings.batch_size_on,
+        command=engine_command(settings.log_format),
+        environ={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
+        limits=SupervisionLimits(settings.engine_hang_timeout),
+    )
+    return ProcessHost(plan, metrics.engine)
+
+
+def find_model(settings: Settings, on_progress: OnProgress | None) -> ResolvedModel:
+    """Raises ModelUnavailable."""
+    return resolve_model(
         settings.model,
         model_dir=settings.model_dir,
         hub_endpoint=settings.hub_endpoint,
         offline=settings.offline,
         on_progress=on_progress,
+        thorough=settings.verify_model,
     )
-    engine = WhisperEngine(
-        model.path,
+
+
+def plan_of(settings: Settings, model: ResolvedModel) -> EnginePlan:
+    return EnginePlan(
+        folder=str(model.path),
         name=settings.model,
+        revision=model.revision,
         device=settings.device,
-        device_index=settings.device_index,
+        device_index=tuple(settings.device_index),
         compute_type=settings.compute_type,
         num_workers=settings.num_workers,
         cpu_threads=settings.cpu_threads,
         max_encode_batch=settings.max_encode_batch,
     )
-    sample = sample_for(settings.model)
-    with open(sample.path, "rb") as recording:
-        samples = decode_audio(recording, AudioLimits(max_seconds=settings.max_audio_seconds))
-    features = padded(LogMel(engine.info.n_mels).heard(samples), dtype_of(engine))
-    return Loaded(engine, self_test(engine, sample, features, len(samples) / SAMPLE_RATE))
 
 
-def dtype_of(engine: Engine) -> type[np.float16 | np.float32]:
-    """What the engine takes without a conversion: half floats on a GPU, single ones on a CPU."""
-    return np.float16 if engine.info.device == "cuda" else np.float32
+def load(settings: Settings, on_progress: OnProgress | None) -> tuple[Engine, str]:
+    """Find the model, load it into this process and hear it read its sample. Raises ModelUnavailable."""
+    engine = build_whisper(plan_of(settings, find_model(settings, on_progress)))
+    self_test = build_self_test(settings)
+    (result,) = engine.decode([self_test.task(engine.info)])
+    return engine, self_test.check(result, engine.info)
+
+
+def build_self_test(settings: Settings) -> SelfTest:
+    limits = AudioLimits(max_seconds=settings.max_audio_seconds)
+
+    def hear(sample: Sample, n_mels: int) -> tuple[Features, float]:
+        with open(sample.path, "rb") as recording:
+            samples = decode_audio(recording, limits)
+        return LogMel(n_mels).heard(samples), len(samples) / SAMPLE_RATE
+
+    return SelfTest(sample_for(settings.model), hear)
 
 
 def build_transcriber(
@@ -88,21 +124,20 @@ def build_transcriber(
     pool: DecodePool,
     spool: Spool,
     metrics: Metrics,
-    engine: Engine,
+    tokenize: Callable[[str], tuple[int, ...]],
+    info: EngineInfo,
     queue: Submitter,
     admission: Admission,
     window: int,
 ) -> Transcriber:
-    dtype = dtype_of(engine)
     front_end = ConfinedFrontEnd(
-        pool, partial(spool.file, 0), engine.info.n_mels, settings.max_audio_seconds, settings.vad_threshold
+        pool, partial(spool.file, 0), info.n_mels, settings.max_audio_seconds, settings.vad_threshold
     )
     return Transcriber(
         queue,
         front_end,
-        lambda chunk: padded(chunk.features, dtype),
-        engine.tokenize,
-        languages=engine.info.languages,
+        tokenize,
+        languages=info.languages,
         metrics=metrics,
         admission=admission,
         beam_size=settings.beam_size,

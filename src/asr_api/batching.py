@@ -8,13 +8,24 @@ and a `cost`, in seconds of audio here.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, EngineOutOfMemory, Overloaded
-from asr_api.metrics import BatchOutcome, RetryReason
-from asr_api.scheduling import Entry, Flow, Schedule
+from asr_api.errors import (
+    AsrError,
+    DeadlineExceeded,
+    Draining,
+    EngineFailure,
+    EngineFatal,
+    EngineLost,
+    EngineOutOfMemory,
+    Overloaded,
+)
+from asr_api.metrics.labels import BatchOutcome, EngineFault, RetryReason
+from asr_api.scheduling import BatchLimit, Census, Entry, Flow, Schedule, Throughput
 
 __all__ = ["BatchingQueue", "Flow", "Served"]
 
@@ -22,12 +33,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
-
-RECOVERY = 32
-"""Full batches without a fault after which the limit of a batch grows by one again."""
-
-MEMORY = 0.95
-"""How much of the measured throughput is kept at each call: about the last 20 count."""
 
 CLOCK_RESOLUTION = 1e-6
 """Seconds. Less than this, added to a loop's time, may leave it as it was: a wait for it would never end."""
@@ -38,7 +43,9 @@ Decode = Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
 class BatchObserver(Protocol):
     """Who wants to know of each engine call."""
 
+    def batch_formed(self, size: int, cost: float, waited: float) -> None: ...
     def batch_finished(self, size: int, seconds: float, outcome: BatchOutcome) -> None: ...
+    def batch_failed(self, kind: EngineFault) -> None: ...
     def batch_retried(self, reason: RetryReason) -> None: ...
 
 
@@ -55,47 +62,16 @@ class Served(Generic[Result]):
 Waiter: TypeAlias = Entry[Item, Served[Result]]
 """An entry whose future ends with the result and how it was served."""
 
+Parts: TypeAlias = list[list[Entry[Item, Served[Result]]]]
+"""Parts of a batch, each for a call of its own."""
+
 
 class WrongCount(EngineFailure):
     """The engine gave another number of answers than it had items."""
 
 
-@dataclass(slots=True)
-class BatchLimit:
-    """The live bound of a batch: halved when the engine runs out of memory, one more after `RECOVERY` full batches."""
-
-    most: int
-    now: int = 0
-    passed: int = 0
-
-    def __post_init__(self) -> None:
-        self.now = self.most
-
-    def shrink(self, size: int) -> None:
-        self.now, self.passed = max(1, size // 2), 0
-
-    def grow(self, size: int) -> None:
-        if self.now == self.most or size < self.now:
-            return
-        self.passed += 1
-        if self.passed == RECOVERY:
-            self.now, self.passed = self.now + 1, 0
-
-
-@dataclass(slots=True)
-class Throughput:
-    """Cost served a second by one busy worker, recent calls counting most; None before the first."""
-
-    served: float = 0.0
-    busy: float = 0.0
-
-    def add(self, cost: float, seconds: float) -> None:
-        self.served = MEMORY * self.served + cost
-        self.busy = MEMORY * self.busy + seconds
-
-    @property
-    def rate(self) -> float | None:
-        return self.served / self.busy if self.busy else None
+async def at_once() -> None:
+    """An engine that is always ready."""
 
 
 class BatchingQueue(Generic[Item, Result]):
@@ -103,7 +79,11 @@ class BatchingQueue(Generic[Item, Result]):
 
     `decode` takes a batch and returns one result or exception an item; `key` tells what a batch
     must share; `max_queue_delay` seconds, counted from the oldest entry's arrival, may pass while
-    a free worker waits for a batch to fill.
+    a free worker waits for a batch to fill. `ready` returns as soon as a call could begin: what
+    leaves or expires before costs no engine time, and the wait does not count as time of the call.
+
+    `decode` may raise EngineOutOfMemory, EngineLost, or what else makes the call fail as a whole, and
+    Overloaded where there will be no engine any more.
     """
 
     def __init__(
@@ -115,16 +95,21 @@ class BatchingQueue(Generic[Item, Result]):
         max_queue_size: int,
         max_queue_delay: float = 0.0,
         observer: BatchObserver | None = None,
+        ready: Callable[[], Awaitable[None]] = at_once,
     ) -> None:
         self._decode = decode
+        self._ready = ready
         self._key = key
         self._limit = BatchLimit(max_batch_size)
         self._max_queue_size = max_queue_size
         self._max_queue_delay = max_queue_delay
         self._observer = observer
         self._schedule: Schedule[Item, Served[Result]] = Schedule()
+        self._census = Census()
         self._throughput = Throughput()
+        self._suspects = asyncio.Lock()
         self._workers = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
         self._closing = False
         self._broken = False
@@ -142,10 +127,20 @@ class BatchingQueue(Generic[Item, Result]):
         return self._schedule.cost
 
     @property
+    def requests_waiting(self) -> int:
+        """Flows that have entries waiting, and none in the engine."""
+        return self._census.waiting
+
+    @property
+    def requests_running(self) -> int:
+        """Flows that have an entry in the engine."""
+        return self._census.running
+
+    @property
     def oldest_wait(self) -> float:
-        """Seconds the oldest entry has waited; 0 when none waits."""
+        """Seconds the oldest entry has waited; 0 when none waits. May be asked from any thread."""
         oldest = min((entry.enqueued for entry in self._schedule.waiting()), default=None)
-        return 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest
+        return 0.0 if oldest is None or self._loop is None else self._loop.time() - oldest
 
     @property
     def batch_limit(self) -> int:
@@ -175,17 +170,19 @@ class BatchingQueue(Generic[Item, Result]):
 
     def _enqueue(self, item: Item, flow: Flow, cost: float) -> Waiter[Item, Result]:
         if self._closing:
-            raise Overloaded("the service is shutting down", code="draining")
+            raise shutting_down()
         if self._schedule.depth >= self._max_queue_size:
             raise Overloaded(f"the queue is full: {self._schedule.depth} chunks wait")
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         entry: Entry[Item, Served[Result]] = Entry(item, self._key(item), cost, flow, loop.time(), loop.create_future())
         self._schedule.add(entry)
+        self._census.count(flow, waiting=1)
         self._arrived.set()
         return entry
 
     def _leave(self, entry: Waiter[Item, Result]) -> None:
-        self._schedule.withdraw(entry)
+        if self._schedule.withdraw(entry):
+            self._census.count(entry.flow, waiting=-1)
         if entry.future.done() and not entry.future.cancelled():
             entry.future.exception()  # marks it as seen, where the caller was cancelled in the same loop turn
 
@@ -197,7 +194,7 @@ class BatchingQueue(Generic[Item, Result]):
                 await self._serve(batch)
         except BaseException:
             self._broken = self._closing = True
-            self._fail(list(self._schedule.waiting()))
+            self._refuse_all(list(self._schedule.waiting()), shutting_down())
             raise
         finally:
             self._workers -= 1
@@ -209,10 +206,12 @@ class BatchingQueue(Generic[Item, Result]):
 
     async def _next_batch(self) -> list[Waiter[Item, Result]]:
         """The next batch, or an empty list when the queue is closed and empty."""
+        free_since = asyncio.get_running_loop().time()
         while True:
             self._arrived.clear()
             delay = self._patience()
             if delay <= 0 and (batch := self._schedule.take(self._limit.now)):
+                self._formed(batch, free_since)
                 return batch
             if self._closing and not self._schedule.depth:
                 self._arrived.set()
@@ -233,24 +232,46 @@ class BatchingQueue(Generic[Item, Result]):
         except TimeoutError:
             return
 
+    def _formed(self, batch: list[Waiter[Item, Result]], free_since: float) -> None:
+        waited = asyncio.get_running_loop().time() - max(free_since, min(entry.enqueued for entry in batch))
+        if self._observer is not None:
+            self._observer.batch_formed(len(batch), sum(entry.cost for entry in batch), waited)
+
     async def _serve(self, batch: list[Waiter[Item, Result]]) -> None:
+        for entry in batch:
+            self._census.count(entry.flow, waiting=-1, running=1)
         try:
             await self._decode_batch(batch)
         finally:
-            self._fail(batch)
+            self._refuse_all(batch, shutting_down())
+            for entry in batch:
+                self._census.count(entry.flow, running=-1)
 
     async def _decode_batch(self, batch: list[Waiter[Item, Result]]) -> None:
-        """One engine call; where it fails as a whole, parts of it, until the guilty entry stands alone."""
-        batch = [entry for entry in batch if not entry.future.done()]
-        if not batch:
-            return
+        """Calls until each entry has its end: what a failed call leaves is tried again after what still waits.
+
+        So the innocent part of a batch that costs the engine its life is answered between two such losses.
+        """
+        parts = deque([batch])
+        while parts:
+            parts.extend(await self._attempt(parts.popleft()))
+
+    async def _attempt(self, part: list[Waiter[Item, Result]]) -> Parts[Item, Result]:
+        """One engine call; returns what of it is to be tried again. An entry that is suspected goes without others."""
+        async with self._suspects if any(entry.lost for entry in part) else nullcontext():
+            await self._ready()
+            part = [entry for entry in part if not entry.future.done()]
+            if len(part) > self._limit.now:
+                return split(part, self._limit.now)
+            return await self._call(part) if part else []
+
+    async def _call(self, batch: list[Waiter[Item, Result]]) -> Parts[Item, Result]:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        answers = await self._call(batch)
+        answers = await self._answers(batch)
         seconds = loop.time() - began
         if isinstance(answers, Exception):
-            await self._recover(batch, answers, seconds)
-            return
+            return self._recover(batch, answers, seconds)
         self._limit.grow(len(batch))
         self._throughput.add(sum(entry.cost for entry in batch), seconds)
         self._observe(batch, seconds, "ok")
@@ -259,8 +280,9 @@ class BatchingQueue(Generic[Item, Result]):
                 self._refuse(entry, answer)
             elif not entry.future.done():
                 entry.future.set_result(Served(answer, began - entry.enqueued, seconds, len(batch)))
+        return []
 
-    async def _call(self, batch: list[Waiter[Item, Result]]) -> Sequence[Result | Exception] | Exception:
+    async def _answers(self, batch: list[Waiter[Item, Result]]) -> Sequence[Result | Exception] | Exception:
         """The engine's answers, or why there are none: returned, so that what follows is not part of its handling."""
         try:
             answers = await self._decode([entry.item for entry in batch])
@@ -270,22 +292,33 @@ class BatchingQueue(Generic[Item, Result]):
             return WrongCount(f"the engine gave {len(answers)} answers for {len(batch)} chunks")
         return answers
 
-    async def _recover(self, batch: list[Waiter[Item, Result]], error: Exception, seconds: float) -> None:
-        """Try the entries of a failed call again: one by one after a wrong count, else in halves."""
-        out_of_memory = isinstance(error, EngineOutOfMemory)
-        self._observe(batch, seconds, "oom" if out_of_memory else "error")
-        if out_of_memory:
+    def _recover(self, batch: list[Waiter[Item, Result]], error: Exception, seconds: float) -> Parts[Item, Result]:
+        """The parts in which a failed call is to be tried again: single entries after a wrong count, else halves.
+
+        With an engine that was lost its call is lost as well, whatever was in it: an entry that was
+        alone in such a call is tried once more.
+        """
+        if isinstance(error, Overloaded):  # there was no call: there is no engine any more
+            self._refuse_all(batch, error)
+            return []
+        self._observe(batch, seconds, outcome_of(error))
+        if self._observer is not None:
+            self._observer.batch_failed(fault_of(error))
+        if isinstance(error, EngineOutOfMemory):
             self._limit.shrink(len(batch))
-        if len(batch) == 1:
-            logger.error("the engine failed on a chunk", exc_info=error)
-            self._refuse(batch[0], error)
-            return
-        self._retried("oom" if out_of_memory else "mismatch" if isinstance(error, WrongCount) else "poison")
-        size = 1 if isinstance(error, WrongCount) else (len(batch) + 1) // 2
-        while batch:
-            size = min(size, self._limit.now)
-            part, batch = batch[:size], batch[size:]
-            await self._decode_batch(part)
+        if len(batch) > 1:
+            self._retried(reason_of(error))
+            return split(batch, 1 if isinstance(error, WrongCount) else (len(batch) + 1) // 2)
+        return self._recover_one(batch[0], error)
+
+    def _recover_one(self, entry: Waiter[Item, Result], error: Exception) -> Parts[Item, Result]:
+        if isinstance(error, EngineLost) and not entry.lost:
+            entry.lost = True
+            self._retried("restart")
+            return [[entry]]
+        logger.error("the engine failed on a chunk", exc_info=error)
+        self._refuse(entry, error)
+        return []
 
     def _retried(self, reason: RetryReason) -> None:
         if self._observer is not None:
@@ -300,9 +333,45 @@ class BatchingQueue(Generic[Item, Result]):
         if not entry.future.done():
             entry.future.set_exception(own_error(error))
 
-    def _fail(self, entries: Iterable[Waiter[Item, Result]]) -> None:
+    def _refuse_all(self, entries: Iterable[Waiter[Item, Result]], error: Exception) -> None:
         for entry in entries:
-            self._refuse(entry, Overloaded("the service is shutting down", code="draining"))
+            self._refuse(entry, error)
+
+
+def split(batch: list[Waiter[Item, Result]], size: int) -> Parts[Item, Result]:
+    """Parts of at most so many entries."""
+    return [batch[start : start + size] for start in range(0, len(batch), size)]
+
+
+def shutting_down() -> Draining:
+    return Draining("the service is shutting down")
+
+
+def fault_of(error: Exception) -> EngineFault:
+    """What the metrics call the failure of a whole call."""
+    if isinstance(error, EngineOutOfMemory):
+        return "oom"
+    if isinstance(error, WrongCount):
+        return "mismatch"
+    if isinstance(error, EngineFatal) or (isinstance(error, EngineLost) and error.cause == "cuda"):
+        return "cuda"
+    return "other"
+
+
+def outcome_of(error: Exception) -> BatchOutcome:
+    """What the metrics call the end of a whole call that failed."""
+    if isinstance(error, EngineLost):
+        return "timeout" if error.cause == "hang" else "crash"
+    return "oom" if isinstance(error, EngineOutOfMemory) else "error"
+
+
+def reason_of(error: Exception) -> RetryReason:
+    """What the metrics call the reason for which a call is tried again in parts."""
+    if isinstance(error, EngineLost):
+        return "restart"
+    if isinstance(error, EngineOutOfMemory):
+        return "oom"
+    return "mismatch" if isinstance(error, WrongCount) else "poison"
 
 
 def own_error(error: Exception) -> AsrError:

@@ -1,4 +1,4 @@
-"""Which entries go next: fair between tenants and requests, pure decisions, no clock and no await.
+"""Which entries go next, and how many: fair between tenants and requests, pure decisions, no clock and no await.
 
 Tenants (API keys) share the engine by what their entries cost, in seconds of audio; inside a
 tenant requests do. So neither a long file nor a client with many of them keeps others waiting
@@ -7,25 +7,67 @@ tenant requests do. So neither a long file nor a client with many of them keeps 
 
 import asyncio
 from bisect import insort
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+RECOVERY = 32
+"""Full batches without a fault after which the limit of a batch grows by one again."""
+
+MEMORY = 0.95
+"""How much of the measured throughput is kept at each call: about the last 20 count."""
+
+FlowState = Literal["idle", "waiting", "running"]
+
+
 @dataclass(slots=True)
 class Flow:
-    """The entries of one request of one tenant; `finish` is the virtual time at which its last one ends."""
+    """The entries of one request of one tenant; `finish` is the virtual time at which its last one ends.
+
+    `on_state` hears what becomes of the request as its entries wait and run.
+    """
 
     tenant: str = ""
+    on_state: Callable[[FlowState], None] | None = None
     finish: float = 0.0
+    waiting: int = 0
+    running: int = 0
+
+    @property
+    def state(self) -> FlowState:
+        return "running" if self.running else "waiting" if self.waiting else "idle"
+
+
+@dataclass(slots=True)
+class Census:
+    """How many flows have an entry running, and how many only wait."""
+
+    waiting: int = 0
+    running: int = 0
+
+    def count(self, flow: Flow, *, waiting: int = 0, running: int = 0) -> None:
+        """So many entries more of the flow wait and run."""
+        before = flow.state
+        flow.waiting += waiting
+        flow.running += running
+        if flow.state == before:
+            return
+        self.waiting += (flow.state == "waiting") - (before == "waiting")
+        self.running += (flow.state == "running") - (before == "running")
+        if flow.on_state is not None:
+            flow.on_state(flow.state)
 
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[Item, Result]):
-    """One item on its way. `enqueued` is the loop's time; `future` ends when the item has its answer."""
+    """One item on its way. `enqueued` is the loop's time; `future` ends when the item has its answer.
+
+    `lost` says that the engine was lost while it had this entry alone.
+    """
 
     item: Item
     key: Hashable
@@ -34,6 +76,7 @@ class Entry(Generic[Item, Result]):
     enqueued: float
     future: asyncio.Future[Result]
     queued: bool = False
+    lost: bool = False
 
 
 Place: TypeAlias = tuple[float, int, Entry[Item, Result]]
@@ -120,19 +163,59 @@ class Schedule(Generic[Item, Result]):
         self._count_out(entry)
         return entry
 
-    def withdraw(self, entry: Entry[Item, Result]) -> None:
-        """Remove an entry whose caller has left; one that does not wait any more is passed over."""
-        if entry.queued:
+    def withdraw(self, entry: Entry[Item, Result]) -> bool:
+        """Remove an entry whose caller has left, and say whether it still waited."""
+        waited = entry.queued
+        if waited:
             self._tenants[entry.flow.tenant].remove(entry)
             self._count_out(entry)
+        return waited
 
     def waiting(self) -> Iterator[Entry[Item, Result]]:
-        """The entries that wait, in no order."""
-        for tenant in self._tenants.values():
-            for line in tenant.lines.values():
-                yield from (entry for _, _, entry in line)
+        """The entries that wait, in no order. Copies as it goes, so that another thread may ask."""
+        for tenant in list(self._tenants.values()):
+            for line in list(tenant.lines.values()):
+                yield from (entry for _, _, entry in list(line))
 
     def _count_out(self, entry: Entry[Item, Result]) -> None:
         entry.queued = False
         self.depth -= 1
         self.cost = self.cost - entry.cost if self.depth else 0.0
+
+
+@dataclass(slots=True)
+class BatchLimit:
+    """The live bound of a batch: halved when the engine runs out of memory, one more after `RECOVERY` full batches."""
+
+    most: int
+    now: int = 0
+    passed: int = 0
+
+    def __post_init__(self) -> None:
+        self.now = self.most
+
+    def shrink(self, size: int) -> None:
+        self.now, self.passed = max(1, size // 2), 0
+
+    def grow(self, size: int) -> None:
+        if self.now == self.most or size < self.now:
+            return
+        self.passed += 1
+        if self.passed == RECOVERY:
+            self.now, self.passed = self.now + 1, 0
+
+
+@dataclass(slots=True)
+class Throughput:
+    """Cost served a second by one busy worker, recent calls counting most; None before the first."""
+
+    served: float = 0.0
+    busy: float = 0.0
+
+    def add(self, cost: float, seconds: float) -> None:
+        self.served = MEMORY * self.served + cost
+        self.busy = MEMORY * self.busy + seconds
+
+    @property
+    def rate(self) -> float | None:
+        return self.served / self.busy if self.busy else None

@@ -2,12 +2,14 @@
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from importlib.resources import files
 
-from asr_api.engine.protocol import DecodingOptions, DecodingTask, Engine, Features
+from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import ModelUnavailable
+from asr_api.spectrogram import Features
 
 logger = logging.getLogger(__name__)
 
@@ -36,26 +38,36 @@ def sample_for(model: str) -> Sample:
     return Sample(name, table[name]["text"], table[name]["language"])
 
 
-def self_test(engine: Engine, sample: Sample, features: Features, seconds: float) -> str:
-    """Decode the sample and return its words.
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """`hear` makes of the sample, for so many mel bands, its features and its length in seconds."""
 
-    Raises ModelUnavailable where nothing is heard, which is how a driver that does not fit shows
-    itself; other words than expected are only logged, since a model may be made for one language.
-    """
-    options = DecodingOptions(beam_size=1)
-    language = sample.language if sample.language in engine.info.languages else None
-    task = DecodingTask(features, seconds, language, "transcribe", (), options)
-    (result,) = engine.decode([task])
-    if isinstance(result, Exception):
-        raise result
-    if not result.text.strip():
-        raise ModelUnavailable(
-            f"the model {engine.info.model} hears nothing in a recording of {sample.text!r}: "
-            "its files are damaged, or the GPU driver is too old (CTranslate2 needs 570 or later)"
-        )
-    if likeness(result.text, sample.text) < ENOUGH:
-        logger.warning("the self-test read other words than expected", extra={"expected": sample.text})
-    return result.text.strip()
+    sample: Sample
+    hear: Callable[[Sample, int], tuple[Features, float]]
+
+    def task(self, info: EngineInfo) -> DecodingTask:
+        """What the engine is asked."""
+        features, seconds = self.hear(self.sample, info.n_mels)
+        language = self.sample.language if self.sample.language in info.languages else None
+        return DecodingTask(features, seconds, language, "transcribe", (), DecodingOptions(beam_size=1))
+
+    def check(self, result: DecodingResult | Exception, info: EngineInfo) -> str:
+        """The words that were read.
+
+        Raises ModelUnavailable where nothing is heard, which is how a driver that does not fit
+        shows itself; other words than expected are only logged, since a model may be made for one
+        language. Raises what the engine answered where that is an exception.
+        """
+        if isinstance(result, Exception):
+            raise result
+        if not result.text.strip():
+            raise ModelUnavailable(
+                f"the model {info.model} hears nothing in a recording of {self.sample.text!r}: "
+                "its files are damaged, or the GPU driver is too old (CTranslate2 needs 570 or later)"
+            )
+        if likeness(result.text, self.sample.text) < ENOUGH:
+            logger.warning("the self-test read other words than expected", extra={"expected": self.sample.text})
+        return result.text.strip()
 
 
 def likeness(text: str, expected: str) -> float:

@@ -2,44 +2,35 @@
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol
 
 from asr_api.admission import Admission, AdmissionLimits, refusal_of
 from asr_api.batching import BatchingQueue
-from asr_api.engine.protocol import DecodingResult, DecodingTask, Engine, EngineInfo
-from asr_api.errors import AsrError, EngineFailure, Overloaded
+from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
+from asr_api.errors import AsrError, Draining, EngineFailure, Overloaded
+from asr_api.hosting import EngineHost, Loaded
 from asr_api.job import Progress
 from asr_api.joining import Joining
 from asr_api.metrics import Metrics
+from asr_api.metrics.labels import EngineState
 from asr_api.settings import Settings
 from asr_api.spool import Spool
 from asr_api.stitching import OnPart
+from asr_api.telemetry import NoTelemetry, Telemetry
 from asr_api.trace import Trace
 from asr_api.transcriber import Submitter, Transcriber
 from asr_api.transcription import Transcription, TranscriptionOptions
 
-State = Literal["loading", "ready", "draining", "failed"]
-Value = TypeVar("Value")
 Queue = BatchingQueue[DecodingTask, DecodingResult]
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 5.0
 """Seconds after which a refused client may try again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """An engine that is ready for work, and what it read in its self-test."""
-
-    engine: Engine
-    self_test: str
 
 
 class Decoding(Protocol):
@@ -51,14 +42,14 @@ class Decoding(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How a service gets its parts: `load` blocks until the engine is ready, `decoding` are the processes
-    that prepare files, `spool` is where what is large waits, and `transcriber` ties all together.
+    """What a service is made of: `engine` is where the engine lives, `decoding` are the processes that
+    prepare files, `spool` is where what is large waits, and `transcriber` ties all together.
     """
 
-    load: Callable[[], Loaded]
+    engine: EngineHost
     decoding: Decoding
     spool: Spool
-    transcriber: Callable[[Engine, Submitter, Admission, int], Transcriber]
+    transcriber: Callable[[EngineInfo, Submitter, Admission, int], Transcriber]
 
 
 class Service:
@@ -76,14 +67,17 @@ class Service:
         *,
         on_ready: Callable[[Loaded], None] | None = None,
         on_failed: Callable[[AsrError], None] | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings
+        self.telemetry: Telemetry = telemetry or NoTelemetry()
         self.metrics = metrics
         self.spool = parts.spool
         self.joining: Joining[Any, Transcription] = Joining(
-            settings.retry_window, settings.max_concurrent_requests, metrics.requests_joined_total.inc
+            settings.retry_window, settings.max_concurrent_requests, metrics.requests.joined
         )
-        self.state: State = "loading"
+        metrics.engine.capacity(settings.max_concurrent_requests, settings.max_queue_audio_seconds)
+        self._enter("loading")
         self._parts = parts
         self._on_ready = on_ready
         self._on_failed = on_failed
@@ -98,26 +92,30 @@ class Service:
             lambda: self._queue.rate if self._queue else None,
             refusal=refusal_of(settings.overload_status),
         )
-        self._engine: Engine | None = None
+        self._info: EngineInfo | None = None
         self._queue: Queue | None = None
         self._transcriber: Transcriber | None = None
         self._workers: list[asyncio.Task[None]] = []
-        self._engine_pool: ThreadPoolExecutor | None = None
 
     @property
     def info(self) -> EngineInfo | None:
         """The engine's description, None while it is loading."""
-        return self._engine.info if self._engine else None
+        return self._info
+
+    @property
+    def running(self) -> int:
+        """Requests in progress."""
+        return self._admission.running
 
     async def open(self) -> None:
         """Load the engine and take requests. Raises StartupError where it cannot be loaded."""
         began = time.monotonic()
         self.spool.open()
-        loaded, _ = await asyncio.gather(in_own_thread(self._parts.load), self._parts.decoding.open())
-        self.metrics.engine_load.set(time.monotonic() - began)
-        self._start(loaded.engine)
+        loaded, _ = await asyncio.gather(self._parts.engine.open(self), self._parts.decoding.open())
+        info = loaded.info
+        self._start(info)
+        self._describe(info, time.monotonic() - began)
         self._enter("ready")
-        info = loaded.engine.info
         logger.info(
             "ready",
             extra={
@@ -130,45 +128,62 @@ class Service:
         if self._on_ready is not None:
             self._on_ready(loaded)
 
-    def _start(self, engine: Engine) -> None:
-        info = engine.info
-        size = self.settings.max_batch_size or (16 if info.device == "cuda" else 8)
+    def _start(self, info: EngineInfo) -> None:
+        size = self.settings.batch_size_on(info.device)
         window = 2 * size * info.num_workers
-        self._engine = engine
-        self._engine_pool = ThreadPoolExecutor(info.num_workers, thread_name_prefix="engine")
+        self._info = info
         self._queue = BatchingQueue(
-            self._decode,
+            self._parts.engine.decode,
+            ready=self._parts.engine.ready,
             key=lambda task: task.options,
             max_batch_size=size,
             max_queue_size=window * self.settings.max_concurrent_requests,
             max_queue_delay=self.settings.max_queue_delay,
-            observer=self.metrics,
+            observer=self.metrics.engine,
         )
-        self._transcriber = self._parts.transcriber(engine, self._queue, self._admission, window)
+        self._transcriber = self._parts.transcriber(info, self._queue, self._admission, window)
         self._workers = [asyncio.create_task(self._queue.run(), name=f"worker-{n}") for n in range(info.num_workers)]
         for worker in self._workers:
             worker.add_done_callback(self._worker_ended)
-        self.metrics.watch_queue(self._queue, self._admission)
-        self.metrics.queue_capacity.set(self.settings.max_queue_audio_seconds)
-        self.metrics.model_info.info({"model": info.model, "device": info.device, "compute_type": info.compute_type})
+        self.metrics.engine.watch(self._queue, self._admission)
 
-    async def _decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
-        if self._engine is None:
-            raise EngineFailure("no engine is loaded")
-        return await asyncio.get_running_loop().run_in_executor(self._engine_pool, self._engine.decode, tasks)
+    def _describe(self, info: EngineInfo, seconds: float) -> None:
+        self.metrics.engine.loaded(
+            seconds,
+            info.num_workers,
+            {
+                "model": info.model,
+                "revision": info.revision,
+                "device": info.device,
+                "compute_type": info.compute_type,
+                "ct2": info.library,
+            },
+        )
 
-    def _enter(self, state: State) -> None:
+    def engine_changed(self, up: int) -> None:
+        """So many engine processes are up: without one, requests wait, and new ones should go elsewhere."""
+        if self.state in ("ready", "restarting"):
+            self._enter("ready" if up else "restarting")
+
+    def engine_failed(self, error: AsrError) -> None:
+        """There will be no engine any more."""
+        if self.state in ("draining", "failed"):
+            return
+        self._enter("failed")
+        if self._on_failed is not None:
+            self._on_failed(error)
+
+    def _enter(self, state: EngineState) -> None:
         self.state = state
-        self.metrics.ready.set(state == "ready")
+        self.metrics.engine.entered(state)
+        self.metrics.process.entered(ready=state == "ready", draining=state == "draining")
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
-        if self.state != "ready" or worker.cancelled():
+        if self.state in ("draining", "failed") or worker.cancelled():
             return
         error = worker.exception()
         logger.critical("an engine worker ended", exc_info=error)
-        self._enter("failed")
-        if self._on_failed is not None:
-            self._on_failed(EngineFailure(f"an engine worker ended: {error}"))
+        self.engine_failed(EngineFailure(f"an engine worker ended: {error}"))
 
     @contextmanager
     def admitted(self, tenant: str = "") -> Iterator[None]:
@@ -185,9 +200,11 @@ class Service:
         if self.state == "loading":
             raise still_loading()
         if self.state == "draining":
-            raise Overloaded("the service is shutting down", code="draining", retry_after=RETRY_AFTER)
+            raise Draining("the service is shutting down", retry_after=RETRY_AFTER)
         if self.state == "failed":
-            raise Overloaded("the engine has failed and the service restarts", code="engine_failed", retry_after=30)
+            raise Overloaded(
+                "the engine has failed and the service restarts", code="engine_failed", reason="engine", retry_after=30
+            )
 
     async def transcribe(
         self,
@@ -212,42 +229,27 @@ class Service:
             upload, options, trace, on_progress=on_progress, on_part=on_part, tenant=tenant
         )
 
-    async def close(self) -> None:
-        """Finish what was accepted within `drain_timeout`, fail the rest, and let go of the engine."""
+    def drain(self) -> None:
+        """Admit no more; what was admitted goes on."""
         self._enter("draining")
+
+    async def close(self, grace: float | None = None) -> None:
+        """Finish the chunks that wait within `grace` seconds (`drain_timeout` where None), fail every other
+        with Draining, and let go of the engine.
+        """
+        self.drain()
         if self._queue is not None:
             self._queue.close()
         if self._workers:
-            _, late = await asyncio.wait(self._workers, timeout=self.settings.drain_timeout)
+            _, late = await asyncio.wait(self._workers, timeout=self.settings.drain_timeout if grace is None else grace)
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
         await self.joining.close()
         await self._parts.decoding.close()
-        if self._engine_pool is not None:
-            self._engine_pool.shutdown(wait=False, cancel_futures=True)
-        if self._engine is not None:
-            self._engine.close()
+        await self._parts.engine.close()
+        await asyncio.to_thread(self.telemetry.close)
 
 
 def still_loading() -> Overloaded:
-    return Overloaded("the model is being loaded", code="engine_loading", retry_after=RETRY_AFTER)
-
-
-async def in_own_thread(work: Callable[[], Value]) -> Value:
-    """Run blocking work in a daemon thread that ends with it, so that a shutdown never waits for it.
-
-    CTranslate2 wants it so: the first thread that touches CUDA gets the legacy default stream,
-    which all others wait for, and must not be one that decodes.
-    """
-    future: Future[Value] = Future()
-    future.set_running_or_notify_cancel()  # from now on a caller that gives up leaves it to end by itself
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="load", daemon=True).start()
-    return await asyncio.wrap_future(future)
+    return Overloaded("the model is being loaded", code="engine_loading", reason="engine", retry_after=RETRY_AFTER)

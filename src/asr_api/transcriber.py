@@ -1,6 +1,7 @@
 """One request from file to transcript: decode, find speech, cut, queue each chunk, stitch in order."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -9,11 +10,13 @@ from typing import BinaryIO, Protocol
 
 from asr_api.admission import Admission
 from asr_api.batching import Flow, Served
-from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask, Features
+from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask
 from asr_api.errors import DeadlineExceeded, InvalidRequest
 from asr_api.fallback import Caps, Thresholds, ladder_of
 from asr_api.job import Job, Progress, Recording
 from asr_api.metrics import Metrics
+from asr_api.scheduling import FlowState
+from asr_api.spectrogram import Features
 from asr_api.stitching import Heard, OnPart, Stitcher
 from asr_api.trace import Trace
 from asr_api.transcription import (
@@ -43,14 +46,13 @@ class Transcriber:
     """Turns files into transcripts by way of the queue.
 
     At most `window` chunks of one request are in the queue, so that an hour of audio never holds
-    all its features; `features` makes of a chunk's what the engine is given.
+    all its features.
     """
 
     def __init__(
         self,
         queue: Submitter,
         front_end: FrontEnd,
-        features: Callable[[FeatureChunk], Features],
         tokenize: Callable[[str], tuple[int, ...]],
         *,
         languages: Sequence[str],
@@ -62,7 +64,6 @@ class Transcriber:
     ) -> None:
         self._queue = queue
         self._front_end = front_end
-        self._features = features
         self._tokenize = tokenize
         self._languages = frozenset(languages)
         self._metrics = metrics
@@ -99,7 +100,7 @@ class Transcriber:
                     options,
                     prompt=self._prompt(options),
                     deadline=deadline,
-                    flow=Flow(tenant),
+                    flow=Flow(tenant, partial(_follow, trace)),
                     trace=trace,
                     recording=recording,
                     on_progress=on_progress,
@@ -142,7 +143,7 @@ class Transcriber:
 
     async def _hear(self, chunk: FeatureChunk, language: str | None, job: Job, number: int) -> Heard:
         """Decode one chunk, climbing the ladder of temperatures where the thresholds say that it failed."""
-        features, thresholds = self._features(chunk), Thresholds.of(job.options)
+        features, thresholds = chunk.features, Thresholds.of(job.options)
         caps = Caps.of(chunk.place.voiced, job.options.max_new_tokens)
         ladder, attempts = ladder_of(job.options), list[DecodingResult]()
         languages: tuple[tuple[str, float], ...] = ()
@@ -162,7 +163,7 @@ class Transcriber:
             else:
                 ladder.pop(0)
             if ladder:
-                self._metrics.fell_back(ladder[0], reason)
+                self._metrics.engine.fell_back(ladder[0], reason)
         best = thresholds.best(attempts)
         said = bool(best.text.strip()) and not thresholds.silent(best)
         heard = Heard(chunk.place, best, said, languages, fallback=best is not attempts[0])
@@ -185,11 +186,18 @@ class Transcriber:
     ) -> DecodingResult:
         task = DecodingTask(features, place.duration, language, job.options.task, job.prompt, options)
         served = await self._queue.submit(task, flow=job.flow, cost=place.duration, deadline=job.deadline)
-        job.trace.longest("queue", served.waited)
-        job.trace.longest("inference", served.ran)
+        began = time.monotonic() - served.ran
+        job.trace.longest("queue", served.waited, began - served.waited)
+        job.trace.longest("inference", served.ran, began)
         job.trace.batch_sizes.append(served.batch_size)
-        self._metrics.generated_tokens.inc(len(served.result.tokens))
+        self._metrics.engine.wrote(len(served.result.tokens))
         return served.result
+
+
+def _follow(trace: Trace, state: FlowState) -> None:
+    """The phase of a request is what its chunks do; between two of them it stays."""
+    if state != "idle":
+        trace.enter("inference" if state == "running" else "queue")
 
 
 @asynccontextmanager

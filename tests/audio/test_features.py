@@ -8,7 +8,8 @@ from faster_whisper.audio import decode_audio
 from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
-from asr_api.audio.features import LogMel, padded
+from asr_api.audio.features import LogMel
+from asr_api.spectrogram import padded
 from asr_api.transcription import SAMPLE_RATE, Samples
 
 from .sounds import noise, recordings

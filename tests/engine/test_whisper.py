@@ -16,7 +16,7 @@ from asr_api.engine.whisper import (
     failure_of,
     max_length,
 )
-from asr_api.errors import EngineFailure, ModelUnavailable
+from asr_api.errors import EngineFailure, EngineFatal, ModelUnavailable
 from tests.engine.conftest import CALLSIGN, MakeTask
 
 
@@ -160,7 +160,8 @@ def test_running_out_of_memory_is_told_apart() -> None:
     memory = failure_of(RuntimeError("CUDA failed with error out of memory"))
     other = failure_of(RuntimeError("CUDA failed with error an illegal memory access was encountered"))
     assert (memory.code, memory.status) == ("engine_out_of_memory", 503)
-    assert (type(other), other.status) == (EngineFailure, 500)
+    assert (type(other), other.status) == (EngineFatal, 500)
+    assert type(failure_of(RuntimeError("vocabulary"))) is EngineFailure
     assert "CUDA" not in memory.message + other.message
 
 

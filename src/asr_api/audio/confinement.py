@@ -9,7 +9,6 @@ import ctypes
 import os
 import platform
 import resource
-import signal
 import struct
 import sys
 import tempfile
@@ -48,12 +47,6 @@ FORBIDDEN = {
     },
 }  # fmt: skip
 """System calls that reach out of the process, with their numbers (asm/unistd.h)."""
-
-
-def die_with_parent() -> None:
-    """Let the kernel kill this process when the one that started it ends (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def confine(memory_bytes: int) -> bool:

@@ -5,19 +5,11 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
+from asr_api.spectrogram import RANGE, padded
 from asr_api.transcription import CHUNK_SECONDS, SAMPLE_RATE, Samples
-
-FRAMES = 3000
-"""Frames of 10 ms in the 30 s that the encoder takes."""
 
 QUIETEST = np.float32(1e-10)
 """The least energy that counts (openai/whisper, audio.py, as is all the scaling here)."""
-
-FLOOR = -1.5
-"""What digital silence is after Whisper's scaling: (log10(1e-10) + 4) / 4."""
-
-RANGE = 2.0
-"""How far below the loudest value everything else is raised to, after the same scaling: 8 / 4."""
 
 AT_ONCE = 400
 """Frames that are transformed together. Their spectra stay in the processor's cache, which takes half
@@ -67,11 +59,3 @@ class LogMel:
             spectra = np.abs(np.fft.rfft(frames[part] * self._window))
             np.matmul(self._filters, np.square(spectra).T, out=energy[:, part])
         return energy
-
-
-def padded(heard: NDArray[np.float16], dtype: DTypeLike) -> NDArray[np.float32] | NDArray[np.float16]:
-    """What the engine takes: `heard` in shape (n_mels, 3000), the rest of it filled with silence."""
-    features = np.empty((heard.shape[0], FRAMES), dtype)
-    features[:, : heard.shape[1]] = heard
-    features[:, heard.shape[1] :] = max(FLOOR, float(heard.max()) - RANGE)
-    return features

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import BinaryIO
 
-from asr_api.audio.confinement import confine, die_with_parent, memory_gauge, renew_cpu_limit
+from asr_api.audio.confinement import confine, memory_gauge, renew_cpu_limit
 from asr_api.audio.messages import HEADER, Accepted, Chunk, Done, Event, Order, Progress, Ready, Refused, Reply, head
+from asr_api.children import close_inherited, die_with_parent
 from asr_api.errors import InvalidAudio
 from asr_api.transcription import AudioOptions, FeatureChunk
 
@@ -109,6 +110,7 @@ def _answer(channel: Channel, events: Iterator[Event], cpu_seconds: float) -> fl
 
 def main(prepare: Callable[[], Prepare], memory_bytes: int, cpu_seconds: float) -> None:
     """Load what `prepare` makes, give up all rights, and serve the socket that is standard input."""
+    close_inherited()
     die_with_parent()
     connection = socket.socket(fileno=0)
     loaded = prepare()

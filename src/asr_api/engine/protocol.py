@@ -4,14 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from asr_api.spectrogram import Features
 from asr_api.transcription import SearchOptions, Task, TokenLogprob, Word
-
-Features = NDArray[np.float16] | NDArray[np.float32]
-"""Log-mel spectrogram of one chunk, shape (n_mels, 3000)."""
-
 
 MAX_TOKENS = 224
 """Tokens that Whisper writes for one chunk at most: half of its 448 positions (openai/whisper, decoding.py)."""
@@ -67,7 +61,10 @@ class DecodingResult:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What runs: the model's name and shape, and where and how it computes."""
+    """What runs: the model's name and shape, and where and how it computes.
+
+    `revision` is the model's on the hub and `library` the version of CTranslate2, where they are known.
+    """
 
     model: str
     device: str
@@ -75,6 +72,8 @@ class EngineInfo:
     num_workers: int
     n_mels: int
     languages: tuple[str, ...]
+    revision: str = ""
+    library: str = ""
 
 
 class Engine(Protocol):

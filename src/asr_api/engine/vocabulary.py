@@ -7,6 +7,7 @@ from typing import Self
 
 import tokenizers
 
+from asr_api.errors import ModelUnavailable
 from asr_api.transcription import Task
 
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
@@ -138,3 +139,13 @@ def _continues(word: str, piece: str, language: str) -> bool:
     if language in UNSPACED:
         return piece.strip() in CLOSING or word.strip() in OPENING
     return not piece.startswith(" ")
+
+
+def load_vocabulary(folder: Path, name: str) -> Vocabulary:
+    """The vocabulary of a model. Raises ModelUnavailable where its files are damaged."""
+    try:
+        return Vocabulary(folder)
+    except Exception as error:  # `tokenizers` has no class of its own for what it cannot read
+        raise ModelUnavailable(
+            f"the model {name} cannot be loaded, for {folder}/tokenizer.json or its vocabulary is damaged: {error}"
+        ) from error

@@ -16,8 +16,9 @@ import numpy as np
 from asr_api.engine.alignment import word_times
 from asr_api.engine.cuda import load_cublas
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
-from asr_api.engine.vocabulary import Vocabulary, WordTokens
-from asr_api.errors import EngineFailure, EngineOutOfMemory, ModelUnavailable
+from asr_api.engine.vocabulary import WordTokens, load_vocabulary
+from asr_api.errors import EngineFailure, EngineFatal, EngineOutOfMemory, ModelUnavailable
+from asr_api.spectrogram import Features, stacked
 from asr_api.transcription import Task, TokenLogprob
 
 POSITIONS = 448
@@ -25,6 +26,9 @@ POSITIONS = 448
 
 OUT_OF_MEMORY = "out of memory"
 """How CUDA says it, in whatever sentence CTranslate2 wraps it."""
+
+FATAL = ("CUDA failed with error", "cuBLAS failed with status", "cuDNN failed with status")
+"""What CTranslate2 raises where the driver or a library failed (cuda/utils.h): the context may be lost by then."""
 
 LIKELIEST = 5
 """Languages of which the probability is told."""
@@ -63,6 +67,7 @@ class WhisperEngine:
         folder: Path,
         *,
         name: str,
+        revision: str | None = None,
         device: str = "auto",
         device_index: Sequence[int] = (0,),
         compute_type: str = "auto",
@@ -77,7 +82,7 @@ class WhisperEngine:
             load_cublas()
         workers = num_workers or (2 if device == "cuda" else 1)
         try:
-            self._vocabulary = Vocabulary(folder)
+            self._vocabulary = load_vocabulary(folder, name)
             self._model = ctranslate2.models.Whisper(
                 str(folder),
                 device=device,
@@ -96,11 +101,18 @@ class WhisperEngine:
             num_workers=workers * len(self._model.device_index),
             n_mels=self._model.n_mels,
             languages=self._vocabulary.languages if self._model.is_multilingual else ("en",),
+            revision=revision or "",
+            library=ctranslate2.__version__,
         )
 
     @property
     def info(self) -> EngineInfo:
         return self._info
+
+    @property
+    def _dtype(self) -> type[np.float16 | np.float32]:
+        """What the engine takes without a conversion: half floats on a GPU, single ones on a CPU."""
+        return np.float16 if self._info.device == "cuda" else np.float32
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         return self._vocabulary.encode(text)
@@ -109,17 +121,23 @@ class WhisperEngine:
         self._model.unload_model()
 
     def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
+        """Pad and stack the features, and decode them all."""
+        return self.decode_stacked(stacked([task.features for task in tasks], self._dtype), tasks)
+
+    def decode_stacked(self, features: Features, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
         """Encode once; detect languages where asked; search; align where times are asked for.
 
-        Raises EngineOutOfMemory, or EngineFailure for whatever else CTranslate2 raises.
+        `features` are those of all tasks, shape (n, n_mels, 3000), and are not copied on the host.
+        Raises EngineOutOfMemory, EngineFatal where CUDA is of no use any more, or EngineFailure for
+        whatever else CTranslate2 raises.
         """
         try:
-            return self._decode(tasks)
+            return self._decode(features, tasks)
         except RuntimeError as error:
             raise failure_of(error) from error
 
-    def _decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult]:
-        encoded = self._encode(tasks)
+    def _decode(self, features: Features, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult]:
+        encoded = self._encode(features)
         detections = self._detect(encoded, tasks)
         found = self._search(encoded, tasks, detections)
         results = [
@@ -130,14 +148,14 @@ class WhisperEngine:
             return results
         return self._with_alignments(encoded, tasks, results)
 
-    def _encode(self, tasks: Sequence[DecodingTask]) -> ctranslate2.StorageView:
+    def _encode(self, features: Features) -> ctranslate2.StorageView:
         """The encoder's output, made of at most `max_encode_batch` chunks at a time: its memory peaks here.
 
         It is brought to the host where it is joined of parts, and where there are several GPUs:
         another one than that which encoded may take the next call.
         """
         size = self._max_encode_batch
-        parts = [np.stack([task.features for task in tasks[n : n + size]]) for n in range(0, len(tasks), size)]
+        parts = [features[n : n + size] for n in range(0, len(features), size)]
         to_cpu = len(parts) > 1 or len(self._model.device_index) > 1
         views = [self._model.encode(ctranslate2.StorageView.from_array(part), to_cpu=to_cpu) for part in parts]
         if len(views) == 1:
@@ -263,6 +281,8 @@ def failure_of(error: RuntimeError) -> EngineFailure:
     """What CTranslate2 raised, told apart by its words: it has one class for all."""
     if OUT_OF_MEMORY in str(error).lower():
         return EngineOutOfMemory("the GPU has no memory left for this audio now")
+    if any(library in str(error) for library in FATAL):
+        return EngineFatal("the GPU failed on this audio")
     return EngineFailure("the engine failed on this audio")
 
 

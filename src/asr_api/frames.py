@@ -1,0 +1,79 @@
+"""Messages over a socket between two processes of the service: their length, then their bytes."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+LENGTH = struct.Struct("!I")
+"""The bytes of a message, in network order."""
+
+
+class FrameError(ConnectionError):
+    """What came over the socket is no message: the other end is not what it should be."""
+
+
+def framed(body: bytes) -> bytes:
+    """A message as it is sent."""
+    return LENGTH.pack(len(body)) + body
+
+
+def receive(connection: socket.socket) -> bytes:
+    """Wait for the next message. Raises EOFError where there will be none."""
+    (size,) = LENGTH.unpack(_exactly(connection, LENGTH.size))
+    return _exactly(connection, size)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    buffer = bytearray(size)
+    view = memoryview(buffer)
+    while view:
+        count = connection.recv_into(view)
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return bytes(buffer)
+
+
+class FrameSocket:
+    """The same for an event loop. `most` is the length of a message at most, in bytes."""
+
+    def __init__(self, connection: socket.socket, most: int) -> None:
+        connection.setblocking(False)
+        self._connection = connection
+        self._most = most
+        self._loop = asyncio.get_running_loop()
+
+    async def send(self, body: bytes) -> None:
+        """Raises OSError where nobody is at the other end."""
+        await self._loop.sock_sendall(self._connection, framed(body))
+
+    def send_descriptors(self, descriptors: list[int]) -> None:
+        """Let the other end have open files, with one byte. Raises OSError."""
+        socket.send_fds(self._connection, [b"D"], descriptors)
+
+    async def receive(self) -> bytes:
+        """The next message. Raises OSError where there will be none, or where what came is no message."""
+        (size,) = LENGTH.unpack(await self._exactly(LENGTH.size))
+        if size > self._most:
+            raise FrameError(f"a message of {size} bytes was announced; {self._most} are allowed")
+        return await self._exactly(size)
+
+    async def _exactly(self, size: int) -> bytes:
+        buffer = bytearray(size)
+        view = memoryview(buffer)
+        while view:
+            count = await self._loop.sock_recv_into(self._connection, view)
+            if not count:
+                raise ConnectionResetError("the other end closed the socket")
+            view = view[count:]
+        return bytes(buffer)
+
+    def shut(self) -> None:
+        """Tell both ends that no more will come: whoever waits at this one hears of it, as `close` never lets him."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the descriptor. Nobody may wait at this end any more."""
+        self._connection.close()

@@ -1,0 +1,42 @@
+"""Log-mel spectrograms in the shape that the engine takes."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+FRAMES = 3000
+"""Frames of 10 ms in the 30 s that the encoder takes."""
+
+FLOOR = -1.5
+"""What digital silence is after Whisper's scaling: (log10(1e-10) + 4) / 4 (openai/whisper, audio.py)."""
+
+RANGE = 2.0
+"""How far below the loudest value everything else is raised to, after the same scaling: 8 / 4."""
+
+Features = NDArray[np.float16] | NDArray[np.float32]
+"""Log-mel spectrogram of one chunk, shape (n_mels, frames), at most 3000 frames: those that hear some of it."""
+
+Out = TypeVar("Out", bound=NDArray[np.floating])
+
+
+def padded(heard: Features, dtype: DTypeLike) -> Features:
+    """`heard` in shape (n_mels, 3000), the rest of it filled with silence."""
+    return pad_into(np.empty((heard.shape[0], FRAMES), dtype), heard)
+
+
+def pad_into(features: Out, heard: Features) -> Out:
+    """Fill `features`, of shape (n_mels, 3000), with `heard` and then with silence."""
+    features[:, : heard.shape[1]] = heard
+    if heard.shape[1] < FRAMES:
+        features[:, heard.shape[1] :] = max(FLOOR, float(heard.max()) - RANGE)
+    return features
+
+
+def stacked(spectrograms: Sequence[Features], dtype: DTypeLike) -> Features:
+    """Spectrograms one over the other, each padded: shape (n, n_mels, 3000)."""
+    batch = np.empty((len(spectrograms), spectrograms[0].shape[0], FRAMES), dtype)
+    for features, heard in zip(batch, spectrograms, strict=True):
+        pad_into(features, heard)
+    return batch
