@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint e2e bench simulate fuzz accuracy node lock clean
+.PHONY: run test lint e2e bench simulate fuzz faults drain accuracy image node lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -25,6 +25,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
 	$(BIN)/mypy -p tools.accuracy
+	$(BIN)/mypy -p tools.dashboards
 
 e2e: $(VENV)/.dev ## only the tests that start the real server
 	$(BIN)/pytest -m e2e
@@ -38,8 +39,17 @@ fuzz: $(VENV)/.dev ## 100,000 mutants of seven formats through the decode worker
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/load.py $(ARGS)
 
+faults: $(VENV)/.dev ## break a running server; FAULTS=long for the full counts, two hours
+	$(BIN)/python -m tests.faults $(if $(filter long,$(FAULTS)),--long) $(ARGS)
+
+drain: $(VENV)/.dev ## SIGTERM under load, a hundred times: nobody is left without an answer
+	$(BIN)/python -m tests.drain $(ARGS)
+
 accuracy: $(VENV)/.dev ## word errors and word times beside faster-whisper; needs espeak-ng
 	$(BIN)/python -m tools.accuracy $(ARGS)
+
+image: ## the image without Docker, as root: its lines are run, and what they made is asked for words
+	$(PYTHON) -m tests.deploy.replay
 
 node: ## OpenAI's client for Node, for its test
 	npm install --no-package-lock --no-fund --no-audit --prefix tests/e2e/node

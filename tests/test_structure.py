@@ -16,18 +16,19 @@ PACKAGE = ROOT / "src" / "asr_api"
 
 LAYERS: list[set[str]] = [
     {"errors", "transcription", "__init__", "samples"},
-    {"settings", "metrics", "logs"},
-    {"trace", "spool"},
-    {"scheduling", "audio", "engine", "models", "gpu"},
+    {"settings", "metrics", "frames", "children", "spectrogram", "pulse"},
+    {"trace", "spool", "logs"},
+    {"scheduling", "audio", "engine", "models", "gpu", "telemetry"},
     {"batching", "admission", "access"},
     {"segmenting", "fallback", "selftest", "subtitles"},
+    {"hosting"},
     {"stitching"},
     {"job"},
     {"transcriber"},
     {"joining"},
     {"service"},
     {"http", "assembly", "client"},
-    {"app", "transcribing", "conformance"},
+    {"app", "transcribing", "conformance", "doctor"},
     {"server"},
     {"cli"},
     {"__main__"},
@@ -45,7 +46,10 @@ HOMES = {
     "fastapi": {"http", "app"},
     "starlette": {"http"},
     "uvicorn": {"server"},
+    "httptools": {"server"},
     "prometheus_client": {"metrics", "http"},
+    "pythonjsonlogger": {"logs"},
+    "opentelemetry": {"telemetry"},
     "pynvml": {"gpu"},
     "typer": {"cli"},
     "httpx2": {"client", "models", "conformance"},
@@ -109,7 +113,7 @@ def table_of(heading: str) -> dict[str, str]:
 
 def shown(default: object) -> str:
     """A default as the table has it: in the words of the environment."""
-    if isinstance(default, bool):
+    if default is None or isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, list):
         return ",".join(map(str, default))

@@ -8,18 +8,31 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from asr_api.errors import AsrError, EngineFailure
-from asr_api.gpu import GpuMonitor
+from asr_api.gpu import GpuMonitor, Nvml
 from asr_api.http import create_http_app
+from asr_api.pulse import Pulse
 from asr_api.service import Service
 
 
-def create_app(service: Service, *, on_failed: Callable[[AsrError], None]) -> FastAPI:
-    """The application of one service; `on_failed` hears why it could not be opened."""
+def create_app(
+    service: Service,
+    *,
+    on_failed: Callable[[AsrError], None],
+    nvml: Nvml | None = None,
+    pulse: Pulse | None = None,
+) -> FastAPI:
+    """The application of one service; `on_failed` hears why it could not be opened.
+
+    GPUs are read through `nvml`, the real one where it is None. `pulse` beats while the application
+    runs. Whoever stops the application has seen to it that nobody waits for an answer.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        monitor = GpuMonitor(service.metrics)
+        monitor = GpuMonitor(service.metrics) if nvml is None else GpuMonitor(service.metrics, nvml=nvml)
+        heart = pulse or Pulse(service.metrics.process.late)
         monitor.start()
+        heart.start()
         opening = asyncio.create_task(open_service(service, on_failed), name="open")
         try:
             yield
@@ -27,7 +40,8 @@ def create_app(service: Service, *, on_failed: Callable[[AsrError], None]) -> Fa
             opening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await opening
-            await service.close()
+            await service.close(0)
+            heart.stop()
             monitor.close()
 
     return create_http_app(service, lifespan=lifespan)

@@ -55,3 +55,12 @@ class FakeNvml:
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: object) -> int:  # noqa: N802
         self._millijoules += 1_500_000
         return self._millijoules
+
+    def nvmlDeviceGetMigMode(self, handle: object) -> list[int]:  # noqa: N802
+        return [0, 0]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: object) -> int:  # noqa: N802
+        return 0
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: object, index: int) -> object:  # noqa: N802
+        raise self.NVMLError

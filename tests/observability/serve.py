@@ -18,8 +18,10 @@ def main() -> int:
     from tests.observability.fake_nvml import FakeNvml
 
     settings = Settings.load(os.environ)
-    configure_logging(settings.log_level, settings.log_format)
-    return Server(settings, listen(settings.host, 0), nvml=FakeNvml()).run()
+    log = configure_logging(settings.log_level, settings.log_format)
+    server = Server(settings, listen(settings.host, 0), nvml=FakeNvml())
+    log.count_with(server.metrics.process)
+    return server.run()
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ AUDIO_CLASSES = ("short", "medium", "long")
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """The ladder that a request with temperature 0 climbs chunk by chunk (openai/whisper, transcribe.py)."""
 
-CODES = (200, 204, 307, 400, 401, 404, 405, 408, 413, 415, 429, 499, 500, 503, 504)
+CODES = (200, 204, 307, 400, 401, 404, 405, 408, 413, 414, 415, 429, 431, 499, 500, 503, 504)
 """HTTP status codes that are counted by themselves; any other is `other`. 499: the client went away."""
 
 Collector = TypeVar("Collector", Counter, Gauge, Histogram)
