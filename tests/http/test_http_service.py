@@ -66,13 +66,18 @@ def test_models_are_unknown_while_loading(path: str) -> None:
     assert response.headers["retry-after"] == "5"
 
 
-@pytest.mark.parametrize(("state", "status"), [("ready", 200), ("loading", 503), ("draining", 503), ("failed", 503)])
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("ready", 200), ("loading", 503), ("restarting", 503), ("draining", 503), ("failed", 503)],
+)
 def test_probes_tell_life_from_readiness(state: EngineState, status: int) -> None:
-    """A process that is not ready is alive all the same."""
+    """A process that is not ready is alive all the same, unless there is no hope left for it."""
     client = client_of(FakeService(state=state))
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()) == (status, {"status": state})
-    assert (client.get("/livez").status_code, client.get("/livez").json()) == (200, {"status": "ok"})
+    alive = client.get("/livez")
+    hope = (503, "failed") if state == "failed" else (200, "ok")
+    assert (alive.status_code, alive.json()["status"]) == hope
 
 
 @pytest.mark.parametrize(
