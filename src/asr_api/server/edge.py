@@ -45,6 +45,7 @@ class Edge(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # who asks is known by its key, and else by its connection
                 timeout_keep_alive=settings.keep_alive_timeout,
                 timeout_graceful_shutdown=GRACE,
             )
