@@ -46,7 +46,14 @@ async def answer(service: Service, request: Request, trace: Trace) -> Transcript
 async def serve(requests: Sequence[Request]) -> tuple[list[Transcription], int]:
     """All requests at once, begun in the order given; and the largest batch that was seen."""
     service = build_service(
-        Settings(model="callsign", device="cpu", compute_type="float32", max_batch_size=8, max_queue_delay=0.2)
+        Settings(
+            model="callsign",
+            device="cpu",
+            compute_type="float32",
+            max_batch_size=8,
+            max_queue_delay=0.2,
+            engine_process=False,
+        )
     )
     await service.open()
     try:

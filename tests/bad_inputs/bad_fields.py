@@ -240,7 +240,7 @@ def requests() -> Iterator[Row]:
         for method in METHODS:
             answer = Answer(405, *(() if method == "HEAD" else ("method_not_allowed", None, method)))
             yield Row(f"request: {method} ({whose})", bytes, answer, method=method, path=path)
-    yield Row("request: a method that HTTP does not know", bytes, Answer(400), method="NONSENSE")
+    yield Row("request: a method that HTTP does not know", bytes, Answer(400, "malformed_request"), method="NONSENSE")
     whole = partial(multipart, FILE, MODEL)
     for path in PATHS:
         answer = Answer(405, "method_not_allowed") if path == "/" else Answer(404, "unknown_url", None, "POST")

@@ -74,8 +74,9 @@ async def gone(pid: int) -> bool:
 
 
 def children() -> list[int]:
-    """Processes that this one started and that are there, be it as zombies."""
-    return [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    """Processes that this one started and that are there, be it as zombies; but not the servers of other tests."""
+    pids = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    return [pid for pid in pids if b"serve" not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
 
 
 def descriptors() -> list[str]:

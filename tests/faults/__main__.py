@@ -19,7 +19,7 @@ from tests.faults.wire import wire
 Arguments = dict[str, int]
 
 SIEGE = {"requests": 8, "crawlers": 40, "bodies": 40, "idlers": 150, "seconds": 8}
-LONG_SIEGE = {"requests": 150, "crawlers": 500, "bodies": 500, "idlers": 2_000, "seconds": 30, "strict": True}
+LONG_SIEGE = {"requests": 150, "crawlers": 500, "bodies": 500, "idlers": 2_000, "seconds": 60, "strict": True}
 
 CAMPAIGNS: dict[str, tuple[Callable[..., Verdict], Arguments, Arguments]] = {
     "kills": (kills, {"count": 6}, {"count": 200, "strict": True}),
@@ -28,9 +28,9 @@ CAMPAIGNS: dict[str, tuple[Callable[..., Verdict], Arguments, Arguments]] = {
     "crash-loop": (crash_loop, {}, {}),
     "disconnects": (disconnects, {"count": 5}, {"count": 200}),
     "poison": (poison, {"count": 100}, {"count": 1_000}),
-    "overload": (overload, {"seconds": 6, "times": 5}, {"seconds": 60, "times": 10, "strict": True}),
+    "overload": (overload, {"seconds": 3, "times": 5, "places": 16}, {"seconds": 60, "times": 10, "strict": True}),
     "slow-clients": (slow_clients, SIEGE, LONG_SIEGE),
-    "endurance": (endurance, {"count": 300, "warm_up": 100}, {"count": 10_000, "warm_up": 1_000}),
+    "endurance": (endurance, {"count": 32, "warm_up": 32}, {"count": 10_000, "warm_up": 1_000}),
     "wire": (wire, {"count": 300}, {"count": 20_000}),
     "mixed": (mixed, {"minutes": 1}, {"minutes": 60}),
 }

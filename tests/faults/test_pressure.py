@@ -82,5 +82,5 @@ def test_growth_is_told_in_bytes_a_request() -> None:
 
 def test_a_thread_more_is_a_leak_and_a_thread_less_is_not() -> None:
     """Only what grows is told."""
-    assert leaks(holdings(0, 0), holdings(9, 0, threads=10)) == ["threads went from 9 to 10"]
-    assert leaks(holdings(0, 0), holdings(9, 0, threads=8, descriptors=8)) == []
+    assert leaks([holdings(0, 0), holdings(9, 0, threads=10)]) == ["threads went from 9 to 10"]
+    assert leaks([holdings(0, 0), holdings(9, 0, threads=8, descriptors=8)]) == []
