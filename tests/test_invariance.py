@@ -83,7 +83,7 @@ def check_same(among: Transcription, by_itself: Transcription) -> None:
         assert one.temperature == other.temperature == 0
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(REQUESTS, min_size=2, max_size=8))
 def test_an_answer_does_not_depend_on_its_neighbours(requests: list[Request]) -> None:
     """Random mixes of clips, languages, tasks, prompts, formats and orders of arrival, in float32 on a CPU."""

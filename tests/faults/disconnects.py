@@ -224,6 +224,9 @@ class Phase:
     share: float = 1.0
 
 
+POOL = 6
+"""Threads that an event loop's pool may still start: four more than this machine's two cores."""
+
 PHASES = (
     Phase("sending the head", "headers", lambda scene, count: scene.at_once(count, in_headers)),
     Phase("sending the body", "upload", lambda scene, count: scene.at_once(count, in_body)),
@@ -288,6 +291,6 @@ def _more_than(server: Server, before: Usage) -> list[str]:
     now, faults = server.usage(), []
     if now.descriptors > before.descriptors + SLACK:
         faults.append(f"{now.descriptors} descriptors are open, {before.descriptors} were")
-    if now.threads > before.threads:
+    if now.threads > before.threads + POOL:
         faults.append(f"there are {now.threads} threads, {before.threads} were")
     return faults

@@ -27,6 +27,9 @@ MAX_SLOWDOWN = 2.0
 MAX_BYTES = 32 * 1024
 """Bytes of memory for each connection, on average: buffers are bounded by HIGH_WATER of uvicorn, 64 KiB."""
 
+UNSTEADY = 64 << 20
+"""Bytes by which the engine's memory comes and goes with the batches that it happens to be given."""
+
 HEADER = (
     "good requests",
     "count",
@@ -158,7 +161,7 @@ def _late(came: Besieged) -> list[str]:
 
 
 def _growth(calm: Watch, watch: Watch, siege: Siege) -> list[str]:
-    growth = (watch.most - calm.most) / (siege.crawlers + siege.bodies + siege.idlers)
+    growth = max(0, watch.most - calm.most - UNSTEADY) / (siege.crawlers + siege.bodies + siege.idlers)
     return [f"memory grew by {growth / 1024:.0f} KB a connection"] if growth > MAX_BYTES else []
 
 

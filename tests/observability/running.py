@@ -90,6 +90,10 @@ class PrometheusApi:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
+    def ready(self) -> bool:
+        """Whether it answers questions; before that it says 503 in plain words."""
+        return self._client.get("/-/ready").status_code == 200
+
     def vector(self, query: str) -> dict[str, float]:
         """The samples of a query by their labels, with a scalar as the one without; NaN stays NaN."""
         data = self._get("query", query=query)

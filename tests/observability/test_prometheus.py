@@ -146,6 +146,7 @@ def observed(service: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with ExitStack() as stack:
         running = stack.enter_context(Running(command, r'"Listening on" address=(\S+)'))
         api = stack.enter_context(PrometheusApi(f"http://{running.found[1]}"))
+        assert until(api.ready, PATIENCE)
         assert until(lambda: bool(api.vector("up == 1")), PATIENCE)
         assert stack.enter_context(Load(service)).run() == EXPECTED
         yield Observed(api)
