@@ -76,11 +76,15 @@ async def gone(pid: int) -> bool:
 def children() -> list[int]:
     """Processes that this one started and that are there, be it as zombies; but not the servers of other tests."""
     pids = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
-    return [pid for pid in pids if _is_ours(Path(f"/proc/{pid}/cmdline").read_bytes())]
+    return [pid for pid in pids if _is_ours(pid)]
 
 
-def _is_ours(command: bytes) -> bool:
-    """An engine, a zombie (which has no command), or what is about to become one of them."""
+def _is_ours(pid: int) -> bool:
+    """An engine, or a zombie, which has no command; not one that has just gone."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
     return not command or any(name in command for name in (b"strange_engine", b"fake_child", b"engine.child"))
 
 
