@@ -37,6 +37,40 @@ def test_places_are_counted_and_given_back() -> None:
     assert books.running == 0
 
 
+class Trickle:
+    """An upload; `slow` says how it comes."""
+
+    def __init__(self, *, slow: bool = True) -> None:
+        self.slow = slow
+        self.ended = False
+
+    def give_way(self) -> None:
+        self.ended = True
+
+
+def test_the_oldest_slow_upload_loses_its_place_to_whoever_comes() -> None:
+    """Where all places are taken, and then only; it is told so, and its end changes the books no more."""
+    books, slow, slower = admission(), Trickle(), Trickle()
+    with books.place("a") as first, first.uploading(slow), books.place("b") as second, second.uploading(slower):
+        assert not slow.ended
+        books.check()
+        assert (slow.ended, books.running) == (False, 2)
+        with books.place():
+            assert (slow.ended, slower.ended, books.running) == (True, False, 2)
+    assert books.running == 0
+
+
+def test_fast_uploads_and_those_that_were_read_keep_their_places() -> None:
+    """A place is lost by slowness alone."""
+    books, fast, slow = admission(), Trickle(slow=False), Trickle()
+    with books.place() as first, first.uploading(fast), books.place() as second:
+        with second.uploading(slow):
+            pass
+        assert refusal(lambda: books.place().__enter__()).code == "queue_full"
+        assert refusal(books.check).code == "queue_full"
+    assert not slow.ended
+
+
 def test_seconds_of_audio_are_bounded() -> None:
     """What does not fit is refused, and nobody is let in while there is no room at all."""
     books = admission()

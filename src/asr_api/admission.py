@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import fsum
+from typing import Protocol
 
 from asr_api.errors import Overloaded, RateLimited, TooManyRequests
 
@@ -33,6 +34,42 @@ class AdmissionLimits:
     max_seconds_per_key: float = 0.0
 
 
+class Upload(Protocol):
+    """A body that is being read: whether it comes so slowly that others may have its place, and its end."""
+
+    @property
+    def slow(self) -> bool: ...
+
+    def give_way(self) -> None: ...
+
+
+class Place:
+    """The room of one request; `upload` is what it is doing with it while its body comes."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self._upload: Upload | None = None
+
+    @contextmanager
+    def uploading(self, upload: Upload) -> Iterator[None]:
+        """Say that all there is of the request is a body that comes."""
+        self._upload = upload
+        try:
+            yield
+        finally:
+            self._upload = None
+
+    @property
+    def wasted(self) -> bool:
+        """Whether another may have it."""
+        return self._upload is not None and self._upload.slow
+
+    def give_way(self) -> None:
+        """End the upload."""
+        if self._upload is not None:
+            self._upload.give_way()
+
+
 class Hold:
     """The audio of one request that is still to be done, in seconds, and whose it is."""
 
@@ -47,6 +84,7 @@ class Admission:
     `rate` tells the seconds of audio that the engine decodes a second, None while it is unknown;
     `refusal` is the error that a client gets where there is no room. A tenant that has all that one key
     may have hears RateLimited instead, room or not; the tenant without a name has no limit of its own.
+    Where all places are taken, the oldest upload that is slow loses its place to whoever comes.
     Tenants are from a closed set: each is remembered.
     """
 
@@ -62,9 +100,13 @@ class Admission:
         self._rate = rate
         self._refusal = refusal
         self._chance = chance or random.Random()
-        self.running = 0
+        self._places: dict[Place, None] = {}
         self._running_of: Counter[str] = Counter()
         self._holds: dict[Hold, None] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._places)
 
     @property
     def seconds(self) -> float:
@@ -74,21 +116,41 @@ class Admission:
         """
         return fsum(hold.seconds for hold in list(self._holds))
 
-    @contextmanager
-    def place(self, tenant: str = "") -> Iterator[None]:
-        """A place for one request of `tenant`. Raises Overloaded (or TooManyRequests, or RateLimited) at once
-        where there is none.
-        """
+    def check(self, tenant: str = "") -> None:
+        """Raises Overloaded (or TooManyRequests, or RateLimited) where `place` would."""
         if tenant:
             self._check_tenant(tenant)
         self._check()
-        self.running += 1
+
+    @contextmanager
+    def place(self, tenant: str = "") -> Iterator[Place]:
+        """A place for one request of `tenant`. Raises Overloaded (or TooManyRequests, or RateLimited) at once
+        where there is none.
+        """
+        self.check(tenant)
+        if self._full and (wasted := self._wasted_place()):
+            wasted.give_way()
+            self._give_back(wasted)
+        place = Place(tenant)
+        self._places[place] = None
         self._running_of[tenant] += 1
         try:
-            yield
+            yield place
         finally:
-            self.running -= 1
-            self._running_of[tenant] -= 1
+            self._give_back(place)
+
+    def _give_back(self, place: Place) -> None:
+        """At the end of a request, which may have lost it before."""
+        if place in self._places:
+            del self._places[place]
+            self._running_of[place.tenant] -= 1
+
+    @property
+    def _full(self) -> bool:
+        return self.running >= self._limits.max_requests
+
+    def _wasted_place(self) -> Place | None:
+        return next((place for place in self._places if place.wasted), None)
 
     @contextmanager
     def hold(self, seconds: float, tenant: str = "") -> Iterator[Hold]:
@@ -138,7 +200,7 @@ class Admission:
         return RateLimited(f"with this API key {fact}", retry_after=self.retry_after())
 
     def _check(self) -> None:
-        if self.running >= self._limits.max_requests:
+        if self._full and self._wasted_place() is None:
             raise self._refuse(f"{self.running} requests are in progress, which is the limit")
         if self.seconds >= self._limits.max_seconds:
             fact = f"{self.seconds:.0f} s of audio wait, and the limit is {self._limits.max_seconds:g} s"

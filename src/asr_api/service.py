@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from asr_api.admission import Admission, AdmissionLimits, refusal_of
+from asr_api.admission import Admission, AdmissionLimits, Place, refusal_of
 from asr_api.batching import BatchingQueue
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import AsrError, Draining, EngineFailure, Overloaded
@@ -185,16 +185,21 @@ class Service:
         logger.critical("an engine worker ended", exc_info=error)
         self.engine_failed(EngineFailure(f"an engine worker ended: {error}"))
 
+    def check(self, tenant: str = "") -> None:
+        """Raises what `admitted` would raise now."""
+        self._check_state()
+        self._admission.check(tenant)
+
     @contextmanager
-    def admitted(self, tenant: str = "") -> Iterator[None]:
+    def admitted(self, tenant: str = "") -> Iterator[Place]:
         """A place for one request of a tenant, taken before its body is read and given back at its end.
 
         Raises Overloaded (`engine_loading`, `draining`, `engine_failed`, `queue_full`,
         `deadline_unreachable`), or TooManyRequests, where there is none.
         """
         self._check_state()
-        with self._admission.place(tenant):
-            yield
+        with self._admission.place(tenant) as place:
+            yield place
 
     def _check_state(self) -> None:
         if self.state == "loading":

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import pytest
 
+from asr_api.admission import Place
 from asr_api.errors import Draining
 from asr_api.http import create_http_app
 from asr_api.server.drain import Drain, DrainLimits
@@ -33,10 +34,10 @@ class HeldService(FakeService):
         self._stubborn = stubborn
 
     @contextmanager
-    def admitted(self, tenant: str = "") -> Iterator[None]:
+    def admitted(self, tenant: str = "") -> Iterator[Place]:
         self._check_state()
-        with super().admitted(tenant):
-            yield
+        with super().admitted(tenant) as place:
+            yield place
 
     async def close(self, grace: float | None = None) -> None:
         if not self._stubborn:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from asr_api.admission import Place
 from asr_api.errors import EngineFailure, Overloaded
 from tests.e2e.process import ServerProcess, environment
 from tests.e2e.recordings import CALLSIGN
@@ -65,12 +66,12 @@ class Stumbling(FakeService):
         self.attempts = 0
 
     @contextmanager
-    def admitted(self, tenant: str = "") -> Iterator[None]:
+    def admitted(self, tenant: str = "") -> Iterator[Place]:
         self.attempts += 1
         if self.attempts % 3:
             raise Overloaded("1 requests are in progress, which is the limit", retry_after=1)
-        with super().admitted(tenant):
-            yield
+        with super().admitted(tenant) as place:
+            yield place
 
 
 class Breaking(FakeService):
@@ -88,9 +89,9 @@ class Slowing(FakeService):
         self.attempts = 0
 
     @contextmanager
-    def admitted(self, tenant: str = "") -> Iterator[None]:
+    def admitted(self, tenant: str = "") -> Iterator[Place]:
         self.attempts += 1
         if self.attempts == 2:
             self.proceed()
-        with super().admitted(tenant):
-            yield
+        with super().admitted(tenant) as place:
+            yield place

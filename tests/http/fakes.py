@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from asr_api.admission import Admission, AdmissionLimits
+from asr_api.admission import Admission, AdmissionLimits, Place
 from asr_api.engine.protocol import EngineInfo
 from asr_api.errors import AsrError
 from asr_api.http import create_http_app
@@ -57,6 +57,7 @@ class FakeService(Service):
         max_spool_bytes: int = 1 << 26,
         api_keys: str = "",
         max_requests_per_key: int = 0,
+        max_concurrent_requests: int = 256,
         cors_origins: Sequence[str] = (),
     ) -> None:
         self.settings = Settings(
@@ -84,7 +85,7 @@ class FakeService(Service):
         )
         self._early = error is not None and not parts_before_error
         self._answer, self._error, self._refusal = answer, error, refusal
-        limits = AdmissionLimits(256, 36_000, 3600, max_requests_per_key)
+        limits = AdmissionLimits(max_concurrent_requests, 36_000, 3600, max_requests_per_key)
         self._admission = Admission(limits, lambda: None)
         self._fake_info = info
         self._gate = asyncio.Event()
@@ -96,13 +97,13 @@ class FakeService(Service):
         return self._fake_info
 
     @contextmanager
-    def admitted(self, tenant: str = "") -> Iterator[None]:
+    def admitted(self, tenant: str = "") -> Iterator[Place]:
         if self._refusal:
             raise self._refusal
-        with self._admission.place(tenant):
+        with self._admission.place(tenant) as place:
             self.places += 1
             try:
-                yield
+                yield place
             finally:
                 self.places -= 1
 

@@ -182,6 +182,43 @@ def test_t3_a_slow_body_that_keeps_its_rate_is_served() -> None:
     assert (answer.error["message"], len(service.heard[0][0])) == ("heard", 510_000)
 
 
+@pytest.mark.parametrize(("after", "statuses"), [(0.9, (400, 503)), (1.1, (408, 400))])
+def test_t3_a_slow_body_gives_way_where_all_places_are_taken(after: float, statuses: tuple[int, int]) -> None:
+    """T3: slower than the least rate for over a second, it loses its place to the next request."""
+    service = FakeService(max_concurrent_requests=1, error=InvalidAudio("heard"))
+
+    async def run() -> list[Answer]:
+        slow = asyncio.create_task(ask(service, [piece(BODY[:-9]), piece(BODY[-9:], more=False, after=4)]))
+        await asyncio.sleep(after)
+        fast = await ask(service, [piece(BODY, more=False)])
+        return [answered(await slow), answered(fast)]
+
+    slow, fast = run_virtually(run())
+    assert (slow.status, fast.status) == statuses
+    if slow.status == 408:
+        message = "the body came slower than 10000 bytes a second (min_upload_rate) while all places were taken"
+        assert (slow.error["message"], slow.facts) == (message, [408, "upload_timeout", None])
+    assert_released(service)
+
+
+def test_where_there_is_no_room_nothing_of_a_request_is_looked_at() -> None:
+    """What a request is made of costs nothing where it is refused anyway."""
+    service = FakeService(gated=True, max_concurrent_requests=1)
+
+    async def run() -> Answer | None:
+        first = asyncio.create_task(ask(service, [piece(BODY, more=False)]))
+        await service.entered.wait()
+        refused = await ask(service, [], {"content-type": "text/plain"})
+        service.proceed()
+        assert answered(await first).status == 200
+        return refused
+
+    refused = answered(asyncio.run(run()))
+    assert (refused.facts, refused.taken) == ([503, "queue_full", None], 0)
+    assert refused.headers["retry-after"]
+    assert_released(service)
+
+
 def test_t3_a_stalled_body_on_disk_is_freed() -> None:
     """T3: what a stalled upload had on disk is back with its answer."""
     service = FakeService(upload_timeout=0.2)

@@ -1,6 +1,7 @@
 """Connections that take their time: with headers, between requests, and with their answers."""
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 
 import pytest
@@ -117,6 +118,22 @@ async def test_a_client_that_takes_nothing_is_cut_off() -> None:
     async with served(app, write_timeout=0.4) as server, Client.connect(server.port, receive_buffer=1) as client:
         await client.send(get("/big"))
         await until(lambda: server.closed("write_timeout"))
+        assert await server.closings() == {"write_timeout": 1}
+        assert server.count("asr_client_disconnects_total", phase="response") == 1
+
+
+async def test_what_the_kernel_holds_for_a_client_has_its_time_too() -> None:
+    """An answer that fits the kernel's buffer, and that nobody takes, keeps no connection."""
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await answer(send, b"a" * (1 << 17))
+
+    async with served(app, write_timeout=0.4) as server:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(get("/some"))
+            await until(lambda: server.closed("write_timeout"))
         assert await server.closings() == {"write_timeout": 1}
         assert server.count("asr_client_disconnects_total", phase="response") == 1
 

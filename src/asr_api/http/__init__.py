@@ -10,6 +10,7 @@ from asr_api import __version__
 from asr_api.access import ApiKeys
 from asr_api.http import envelope, models, openai, probes, transcribe
 from asr_api.http.access import add_cors, add_keys, documented_access
+from asr_api.http.gate import GateMiddleware
 from asr_api.http.middleware import ExchangeMiddleware
 from asr_api.service import Service
 
@@ -39,6 +40,7 @@ def create_http_app(service: Service, lifespan: Lifespan[FastAPI] | None = None)
     )
     app.state.service, app.state.created = service, int(time.time())
     envelope.install(app)
+    app.add_middleware(GateMiddleware, service=service)
     add_keys(app, keys, service.metrics)
     app.add_middleware(ExchangeMiddleware, service=service)
     add_cors(app, settings.cors_origins)  # outermost, so that pages can read every refusal

@@ -31,10 +31,10 @@ async def receive(
     Raises Overloaded before the body is read, and InvalidRequest, UploadTooLarge, UploadTimeout or
     UnknownModel.
     """
-    stack.enter_context(service.admitted(tenant_of(request)))
+    place = stack.enter_context(service.admitted(tenant_of(request)))
     trace = exchange_of(request).trace
     with trace.stage("upload"):
-        data = await read_upload(request, service.settings, service.spool, max_files)
+        data = await read_upload(request, service.settings, service.spool, place, max_files)
     trace.enter("decode")
     stack.push_async_callback(data.close)
     form = parse_form(form_type, data)

@@ -6,7 +6,8 @@ and refusals name their limit. Starlette's own parser makes its files itself and
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from asr_api.admission import Place
 from asr_api.errors import InvalidRequest, UnsupportedMedia, UploadTimeout, UploadTooLarge
 from asr_api.settings import Settings
 from asr_api.spool import Spool, SpooledFile
@@ -42,6 +44,9 @@ MAX_EPILOGUE_BYTES = 64 * 1024
 GRACE_SECONDS = 5.0
 """How long a body may be slower than `min_upload_rate`."""
 
+MOMENT = 1.0
+"""How long it may be so where others wait for its place."""
+
 BLOCK = 1 << 18
 """Bytes that are written to disk at a time: a thread is asked once for many small pieces."""
 
@@ -60,17 +65,18 @@ def require_multipart(request: Request) -> None:
         raise UnsupportedMedia("the body must be in UTF-8")
 
 
-async def read_upload(request: Request, settings: Settings, spool: Spool, max_files: int = 1) -> FormData:
+async def read_upload(request: Request, settings: Settings, spool: Spool, place: Place, max_files: int = 1) -> FormData:
     """The parts of the body, their files in memory or in `spool`: the caller closes the form.
 
-    The route was included with `max_body_size=settings.max_upload_bytes`.
+    While it is slow, the request may lose its `place`, and ends with UploadTimeout. The route was
+    included with `max_body_size=settings.max_upload_bytes`.
 
     Raises InvalidRequest (`invalid_multipart`, `too_many_parts`, `multiple_files`, `invalid_value`),
     UploadTooLarge, UploadTimeout, StorageFull or ClientDisconnect; nothing is held by then.
     """
     form = _Form(_boundary(request), spool, max_files)
     try:
-        await _receive(form, request, settings)
+        await _receive(form, request, settings, place)
         return await form.finish()
     except BaseException as error:
         await form.discard()
@@ -84,15 +90,17 @@ def too_large(limit: int) -> UploadTooLarge:
     return UploadTooLarge(f"the request body is larger than {limit} bytes (max_upload_bytes)")
 
 
-async def _receive(form: "_Form", request: Request, settings: Settings) -> None:
-    pace = _Pace(asyncio.get_running_loop().time(), settings.upload_timeout, settings.min_upload_rate)
-    timer = asyncio.timeout_at(pace.due)
+async def _receive(form: "_Form", request: Request, settings: Settings, place: Place) -> None:
+    clock = asyncio.get_running_loop().time
+    timer = asyncio.timeout(None)
+    pace = _Pace(clock, timer, settings.upload_timeout, settings.min_upload_rate)
     try:
         async with timer, aclosing(request.stream()) as body:
-            async for chunk in body:
-                await form.write(chunk)
-                pace.received += len(chunk)
-                timer.reschedule(pace.due)
+            with place.uploading(pace):
+                pace.came(0)
+                async for chunk in body:
+                    await form.write(chunk)
+                    pace.came(len(chunk))
     except TimeoutError as error:
         if timer.expired():
             raise pace.refusal() from error
@@ -106,30 +114,46 @@ def _boundary(request: Request) -> bytes:
     return options[b"boundary"]
 
 
-@dataclass(slots=True)
 class _Pace:
-    """How fast a body must come; `due` is when it is too late for more, on the loop's clock."""
+    """How fast a body must come, as an `Upload` of the admission; ends `timer` where it is too late for more."""
 
-    began: float
-    timeout: float
-    rate: int
-    received: int = 0
+    def __init__(self, clock: Callable[[], float], timer: asyncio.Timeout, timeout: float, rate: int) -> None:
+        self._clock = clock
+        self._timer = timer
+        self._timeout = timeout
+        self._rate = rate
+        self._began = clock()
+        self._received = 0
+        self._gave_way = False
+
+    def came(self, count: int) -> None:
+        """So many bytes more; not to be told after `give_way`."""
+        self._received += count
+        if not self._gave_way:
+            self._timer.reschedule(self._began + min(self._timeout, self._paid))
 
     @property
-    def due(self) -> float:
-        return self.began + min(self.timeout, self._paid)
+    def slow(self) -> bool:
+        """Whether it is slower than the least rate, and not only for a moment."""
+        paid = self._received / self._rate if self._rate else math.inf
+        return not self._gave_way and self._clock() - self._began > MOMENT + paid
+
+    def give_way(self) -> None:
+        self._gave_way = True
+        self._timer.reschedule(self._clock())
 
     @property
     def _paid(self) -> float:
         """Seconds that what was received lasts at the least rate."""
-        return GRACE_SECONDS + self.received / self.rate if self.rate else self.timeout
+        return GRACE_SECONDS + self._received / self._rate if self._rate else self._timeout
 
     def refusal(self) -> UploadTimeout:
-        if self._paid >= self.timeout:
-            return UploadTimeout(f"the body took longer than {self.timeout:g} s (upload_timeout)")
-        return UploadTimeout(
-            f"after {GRACE_SECONDS:g} s the body came slower than {self.rate} bytes a second (min_upload_rate)"
-        )
+        rate = f"the body came slower than {self._rate} bytes a second"
+        if self._gave_way:
+            return UploadTimeout(f"{rate} (min_upload_rate) while all places were taken")
+        if self._paid >= self._timeout:
+            return UploadTimeout(f"the body took longer than {self._timeout:g} s (upload_timeout)")
+        return UploadTimeout(f"after {GRACE_SECONDS:g} s {rate} (min_upload_rate)")
 
 
 class SpooledUpload(UploadFile):

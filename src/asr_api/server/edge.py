@@ -13,6 +13,7 @@ import uvicorn
 from asr_api.metrics import RequestMetrics
 from asr_api.server.accepting import Acceptor
 from asr_api.server.connections import Connections
+from asr_api.server.listening import limit_stalls
 from asr_api.server.protocol import Connection, ConnectionLimits
 from asr_api.settings import Settings
 
@@ -50,6 +51,7 @@ class Edge(uvicorn.Server):
                 timeout_graceful_shutdown=GRACE,
             )
         )
+        limit_stalls(listener, settings.write_timeout)
         self.acceptor = Acceptor(listener, connections, self._connection)
         self._on_started = on_started
 

@@ -27,6 +27,16 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
         ) from error
 
 
+def limit_stalls(listener: socket.socket, seconds: float) -> None:
+    """Have the kernel end each connection from here whose client takes nothing of what it holds for so long.
+
+    Otherwise a client that is there, and does not read, may leave some megabytes in the kernel for ever
+    (tcp(7), TCP_USER_TIMEOUT; Linux alone has it). The connection ends with ETIMEDOUT.
+    """
+    if option := getattr(socket, "TCP_USER_TIMEOUT", None):
+        listener.setsockopt(socket.IPPROTO_TCP, option, round(1000 * seconds))
+
+
 def url_of(host: str, port: int) -> str:
     """The address as a client on this machine writes it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)

@@ -86,6 +86,8 @@ class Connection(StrictReader):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, TimeoutError):  # of the kernel: it held all that the client did not take
+            self._ended = self._ended or "write_timeout"
         self._count_loss(exc)
         super().connection_lost(exc)
         if self._running is not None:  # uvicorn tells the last that came, not the one at work
@@ -97,9 +99,9 @@ class Connection(StrictReader):
     def _count_loss(self, exc: Exception | None) -> None:
         if self._ended in (None, "client") and self.in_head and self.begun and self._running is None:
             self._requests.disconnected_in_headers()
-        unsent = self._outlet.unsent or self.flow.write_paused
-        lost = exc is not None or self._ended == "write_timeout"
-        if lost and unsent and self.cycle is not None and self.cycle.response_complete:
+        stalled = self._ended == "write_timeout"
+        unsent = stalled or self._outlet.unsent or self.flow.write_paused
+        if (stalled or exc is not None) and unsent and self.cycle is not None and self.cycle.response_complete:
             self._requests.disconnected("response")
 
     def eof_received(self) -> None:
