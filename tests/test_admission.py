@@ -48,27 +48,30 @@ class Trickle:
         self.ended = True
 
 
-def test_the_oldest_slow_upload_loses_its_place_to_whoever_comes() -> None:
-    """Where all places are taken, and then only; it is told so, and its end changes the books no more."""
-    books, slow, slower = admission(), Trickle(), Trickle()
-    with books.place("a") as first, first.uploading(slow), books.place("b") as second, second.uploading(slower):
-        assert not slow.ended
-        books.check()
-        assert (slow.ended, books.running) == (False, 2)
-        with books.place():
-            assert (slow.ended, slower.ended, books.running) == (True, False, 2)
+def test_slow_uploads_take_no_places_until_they_are_read() -> None:
+    """Whoever comes has the place of one whose body does not come; what was read counts again."""
+    books = admission()
+    with books.place() as first, books.place() as second:
+        assert refusal(books.check).code == "queue_full"
+        with first.uploading(Trickle()), second.uploading(Trickle(slow=False)):
+            assert (books.taken, books.running) == (1, 2)
+            with books.place():
+                assert refusal(books.check).code == "queue_full"
+                assert (books.taken, books.running) == (2, 3)
+        assert books.taken == 2
     assert books.running == 0
 
 
-def test_fast_uploads_and_those_that_were_read_keep_their_places() -> None:
-    """A place is lost by slowness alone."""
-    books, fast, slow = admission(), Trickle(slow=False), Trickle()
-    with books.place() as first, first.uploading(fast), books.place() as second:
-        with second.uploading(slow):
-            pass
-        assert refusal(lambda: books.place().__enter__()).code == "queue_full"
-        assert refusal(books.check).code == "queue_full"
-    assert not slow.ended
+def test_where_there_are_too_many_slow_uploads_the_oldest_ends() -> None:
+    """Four times as many requests as there are places; the end of one that was told to go changes nothing more."""
+    books, slow = admission(), [Trickle() for _ in range(9)]
+    with ExitStack() as places:
+        for trickle in slow:
+            place = places.enter_context(books.place("a"))
+            places.enter_context(place.uploading(trickle))
+        assert [trickle.ended for trickle in slow] == [True] + [False] * 8
+        assert (books.taken, books.running) == (0, 8)
+    assert books.running == 0
 
 
 def test_seconds_of_audio_are_bounded() -> None:

@@ -16,6 +16,9 @@ LONGEST_RETRY = 120.0
 UNMEASURED_RETRY = 5.0
 """Seconds of `Retry-After` while nothing is known of the throughput."""
 
+SLOW_UPLOADS = 4
+"""How many times `max_requests` there may be with the uploads that are slow, which hold up to 1 MiB of memory each."""
+
 JITTER = 0.25
 """How far `Retry-After` is spread to both sides, so that refused clients do not come back together."""
 
@@ -60,8 +63,8 @@ class Place:
             self._upload = None
 
     @property
-    def wasted(self) -> bool:
-        """Whether another may have it."""
+    def slow(self) -> bool:
+        """Whether a slow upload has it: that counts for nothing until its body is there."""
         return self._upload is not None and self._upload.slow
 
     def give_way(self) -> None:
@@ -84,7 +87,9 @@ class Admission:
     `rate` tells the seconds of audio that the engine decodes a second, None while it is unknown;
     `refusal` is the error that a client gets where there is no room. A tenant that has all that one key
     may have hears RateLimited instead, room or not; the tenant without a name has no limit of its own.
-    Where all places are taken, the oldest upload that is slow loses its place to whoever comes.
+
+    Slow uploads take nobody's place: they count among all that there may be, `SLOW_UPLOADS` times as many
+    as requests, and where that many are there, the oldest of them ends for whoever comes.
     Tenants are from a closed set: each is remembered.
     """
 
@@ -106,7 +111,15 @@ class Admission:
 
     @property
     def running(self) -> int:
+        """All requests in progress."""
         return len(self._places)
+
+    @property
+    def taken(self) -> int:
+        """Places that are taken, slow uploads not among them; they are looked for where it matters."""
+        if self.running < self._limits.max_requests:
+            return self.running
+        return sum(not place.slow for place in self._places)
 
     @property
     def seconds(self) -> float:
@@ -128,9 +141,8 @@ class Admission:
         where there is none.
         """
         self.check(tenant)
-        if self._full and (wasted := self._wasted_place()):
-            wasted.give_way()
-            self._give_back(wasted)
+        if self.running >= SLOW_UPLOADS * self._limits.max_requests:
+            self._end_a_slow_one()
         place = Place(tenant)
         self._places[place] = None
         self._running_of[tenant] += 1
@@ -145,12 +157,11 @@ class Admission:
             del self._places[place]
             self._running_of[place.tenant] -= 1
 
-    @property
-    def _full(self) -> bool:
-        return self.running >= self._limits.max_requests
-
-    def _wasted_place(self) -> Place | None:
-        return next((place for place in self._places if place.wasted), None)
+    def _end_a_slow_one(self) -> None:
+        """The oldest; there is one, for not all places are taken."""
+        slow = next(place for place in self._places if place.slow)
+        slow.give_way()
+        self._give_back(slow)
 
     @contextmanager
     def hold(self, seconds: float, tenant: str = "") -> Iterator[Hold]:
@@ -200,8 +211,8 @@ class Admission:
         return RateLimited(f"with this API key {fact}", retry_after=self.retry_after())
 
     def _check(self) -> None:
-        if self._full and self._wasted_place() is None:
-            raise self._refuse(f"{self.running} requests are in progress, which is the limit")
+        if (taken := self.taken) >= self._limits.max_requests:
+            raise self._refuse(f"{taken} requests are in progress, which is the limit")
         if self.seconds >= self._limits.max_seconds:
             fact = f"{self.seconds:.0f} s of audio wait, and the limit is {self._limits.max_seconds:g} s"
             raise self._refuse(fact, reason="budget")

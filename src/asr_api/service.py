@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from asr_api.admission import Admission, AdmissionLimits, Place, refusal_of
+from asr_api.admission import SLOW_UPLOADS, Admission, AdmissionLimits, Place, refusal_of
 from asr_api.batching import BatchingQueue
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import AsrError, Draining, EngineFailure, Overloaded
@@ -137,7 +137,7 @@ class Service:
             ready=self._parts.engine.ready,
             key=lambda task: task.options,
             max_batch_size=size,
-            max_queue_size=window * self.settings.max_concurrent_requests,
+            max_queue_size=window * SLOW_UPLOADS * self.settings.max_concurrent_requests,
             max_queue_delay=self.settings.max_queue_delay,
             observer=self.metrics.engine,
         )

@@ -182,9 +182,9 @@ def test_t3_a_slow_body_that_keeps_its_rate_is_served() -> None:
     assert (answer.error["message"], len(service.heard[0][0])) == ("heard", 510_000)
 
 
-@pytest.mark.parametrize(("after", "statuses"), [(0.9, (400, 503)), (1.1, (408, 400))])
-def test_t3_a_slow_body_gives_way_where_all_places_are_taken(after: float, statuses: tuple[int, int]) -> None:
-    """T3: slower than the least rate for over a second, it loses its place to the next request."""
+@pytest.mark.parametrize(("after", "status"), [(0.9, 503), (1.1, 400)])
+def test_t3_a_slow_body_takes_nobody_s_place(after: float, status: int) -> None:
+    """T3: what is slower than the least rate for over a second leaves its place to others, and has its answer yet."""
     service = FakeService(max_concurrent_requests=1, error=InvalidAudio("heard"))
 
     async def run() -> list[Answer]:
@@ -194,10 +194,27 @@ def test_t3_a_slow_body_gives_way_where_all_places_are_taken(after: float, statu
         return [answered(await slow), answered(fast)]
 
     slow, fast = run_virtually(run())
-    assert (slow.status, fast.status) == statuses
-    if slow.status == 408:
-        message = "the body came slower than 10000 bytes a second (min_upload_rate) while all places were taken"
-        assert (slow.error["message"], slow.facts) == (message, [408, "upload_timeout", None])
+    assert (slow.error["message"], fast.status) == ("heard", status)
+    assert_released(service)
+
+
+def test_t3_the_oldest_of_too_many_slow_bodies_ends() -> None:
+    """T3: above four times as many requests as may run, it is 408 before its time, and told why."""
+    service = FakeService(max_concurrent_requests=1)
+
+    async def run() -> tuple[list[Answer], float]:
+        slow = []
+        for _ in range(5):
+            slow.append(asyncio.create_task(ask(service, [piece(opened()), *[piece(b"x", after=1)] * 99])))
+            await asyncio.sleep(1.1)
+        first = answered(await slow[0])
+        return [first, *[answered(await one) for one in slow[1:]]], asyncio.get_running_loop().time()
+
+    answers, seconds = run_virtually(run())
+    assert {tuple(answer.facts) for answer in answers} == {(408, "upload_timeout", None)}
+    message = "the body came slower than 10000 bytes a second (min_upload_rate) while all places were taken"
+    assert [answer.error["message"] == message for answer in answers] == [True] + [False] * 4
+    assert seconds < 5 * 1.1 + 5
     assert_released(service)
 
 
