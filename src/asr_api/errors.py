@@ -14,6 +14,7 @@ AsrError
 │   ├── Draining             the service is shutting down
 │   └── StorageFull          no room on disk
 ├── DeadlineExceeded    504
+├── DecoderLost         503  somebody killed what read the file
 ├── EngineFailure       500
 │   ├── EngineOutOfMemory 503 no memory for this audio now
 │   ├── EngineFatal          the engine must be started anew
@@ -156,6 +157,12 @@ class DeadlineExceeded(AsrError):
     """The request could not be answered within `request_timeout`."""
 
     status, default_code, outcome = 504, "deadline_exceeded", "deadline"
+
+
+class DecoderLost(AsrError):
+    """The process that read the file was killed, by somebody or for want of memory; the next may read it."""
+
+    status, default_code = 503, "decoder_killed"
 
 
 class EngineFailure(AsrError):

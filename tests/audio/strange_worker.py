@@ -47,6 +47,11 @@ def crash(order: Order, count: int) -> Iterator[Event]:
     ctypes.string_at(0)
 
 
+def die(order: Order, count: int) -> Iterator[Event]:
+    yield from chunks(order, count)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def hang(order: Order, count: int) -> Iterator[Event]:
     yield from chunks(order, count)
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -111,12 +116,18 @@ def boast(order: Order, count: int) -> Iterator[Event]:
 BOASTS = {b"boast": 1e300}
 
 ACTS = {
-    act.__name__: act for act in (chunks, endless, refuse, crash, hang, spin, eat, keep, lie, boast, babble, reach_out)
+    act.__name__: act
+    for act in (chunks, endless, refuse, crash, die, hang, spin, eat, keep, lie, boast, babble, reach_out)
 }
 
 
 def prepare(source: BinaryIO, order: Order) -> Iterator[Event]:
     act, measure = source.read(64).rstrip(b"\0").split()
+    if act == b"reform":  # what the next worker will find in the file
+        os.pwrite(source.fileno(), b"chunks " + measure, 0)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if act == b"despair":
+        os.kill(os.getpid(), signal.SIGKILL)
     yield Opened(BOASTS.get(act, 3.0))
     yield from ACTS[act.decode()](order, int(measure))
 

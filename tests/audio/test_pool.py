@@ -17,7 +17,7 @@ import pytest
 from asr_api.audio.backlog import Backlog
 from asr_api.audio.messages import Order
 from asr_api.audio.pool import BACKOFF, LARGE, DecodePool, WorkerLimits, worker_command
-from asr_api.errors import InvalidAudio, Overloaded, StartupError
+from asr_api.errors import DecoderLost, InvalidAudio, Overloaded, StartupError
 from asr_api.metrics import Metrics
 from asr_api.spool import Spool
 from asr_api.transcription import AudioOptions, FeatureChunk
@@ -126,6 +126,27 @@ async def test_a11_a_crash_harms_one_file(tmp_path: Path) -> None:
         await setting.until(lambda: setting.workers("idle") == 1)
         assert setting.restarts("signal") == 1
         assert number_of(await anext(other)) == 0
+        assert await setting.numbers("chunks 2") == [0, 1]
+
+
+async def test_a_file_whose_worker_was_killed_goes_to_another(tmp_path: Path) -> None:
+    """A kill from outside is not the file's fault: where nothing of it is out yet, it is begun anew."""
+    async with opened(tmp_path) as setting:
+        with tempfile.TemporaryFile() as upload:
+            upload.write(b"reform 3")
+            upload.flush()
+            assert await setting.numbers("", upload) == [0, 1, 2]
+        assert (setting.restarts("signal"), setting.rejections("crash")) == (1, 0)
+
+
+@pytest.mark.parametrize(("act", "workers"), [("despair 0", 2), ("die 2", 1)])
+async def test_a_file_whose_worker_was_killed_again_may_be_sent_again(tmp_path: Path, act: str, workers: int) -> None:
+    """So may one of which something is out: that is never begun anew."""
+    async with opened(tmp_path) as setting:
+        with pytest.raises(DecoderLost) as refusal:
+            await setting.numbers(act)
+        assert (refusal.value.status, refusal.value.code, refusal.value.retry_after) == (503, "decoder_killed", 1)
+        await setting.until(lambda: setting.restarts("signal") == workers)
         assert await setting.numbers("chunks 2") == [0, 1]
 
 

@@ -21,7 +21,7 @@ from asr_api.audio.backlog import Backlog
 from asr_api.audio.messages import Order
 from asr_api.audio.process import WorkerLost, WorkerProcess
 from asr_api.audio.recording import Recording
-from asr_api.errors import Draining, InvalidAudio, StartupError
+from asr_api.errors import AsrError, DecoderLost, Draining, InvalidAudio, StartupError
 from asr_api.metrics import Metrics
 from asr_api.metrics.labels import Rejection, WorkerRestart, WorkerState
 
@@ -35,6 +35,9 @@ ACCEPT_TIMEOUT = 10.0
 
 BACKOFF = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before a worker is started again, by how many starts in a row have failed."""
+
+RETRY_AFTER = 1.0
+"""Seconds after which a file whose worker was killed may be sent again."""
 
 LARGE = 64 << 20
 """Bytes from which a file counts as a long one, for which the last worker is never used."""
@@ -152,11 +155,10 @@ class DecodePool:
             await errand.recording.end(error)
 
     async def _visit(self, worker: WorkerProcess, errand: "_Errand") -> bool:
-        """False where the worker was lost before it knew of the file, which another may have then."""
+        """False where the worker was lost before it said anything of the file, which another may have then."""
         self._busy += 1
         try:
-            if await errand.hand_over(worker):
-                await errand.hear_out(worker)
+            if await errand.hand_over(worker) and await errand.hear_out(worker):
                 self._account(errand.recording)
                 return True
             return False
@@ -208,12 +210,14 @@ class DecodePool:
         if isinstance(recording.error, InvalidAudio):
             self._metrics.front_end.decode_rejected(REJECTIONS.get(recording.error.code, "corrupt"))
 
-    def _judge(self, lost: WorkerLost) -> InvalidAudio:
-        """What the client of a file hears whose worker was lost. Sending it again would do no good."""
+    def _judge(self, lost: WorkerLost) -> AsrError:
+        """What the client of a file hears whose worker was lost."""
         logger.warning("a decode worker was lost", extra={"reason": lost.reason, "exit_code": lost.exit_code})
         if lost.out_of_time:
             fact = f"The file cannot be decoded within the {self._limits.timeout:g} s allowed (decode_timeout)."
             return InvalidAudio(fact, code="decode_timeout", param="file")
+        if lost.killed:
+            return DecoderLost("the process that decoded the file was killed", retry_after=RETRY_AFTER)
         return InvalidAudio("The decoder crashed on the file.", code="corrupt_audio", param="file")
 
 
@@ -226,7 +230,7 @@ class _Errand:
         self._order = order
         self._limits = limits
         self._worker: WorkerProcess | None = None
-        self._ordered = self._left = False
+        self._ordered = self._left = self._tried = False
 
     async def hand_over(self, worker: WorkerProcess) -> bool:
         """False where the worker was lost before it knew of the file."""
@@ -244,10 +248,21 @@ class _Errand:
             worker.cancel()
         return True
 
-    async def hear_out(self, worker: WorkerProcess) -> None:
-        """Raises WorkerLost, after which the worker is retired."""
+    async def hear_out(self, worker: WorkerProcess) -> bool:
+        """False where another should have the file: this one was killed before it said anything, for the first time.
+
+        Raises WorkerLost, after which the worker is retired.
+        """
         with _retiring(worker):
-            await self.recording.listen(worker, self._order.n_mels, self._limits.timeout)
+            try:
+                await self.recording.listen(worker, self._order.n_mels, self._limits.timeout)
+            except WorkerLost as error:
+                if not error.killed or self._tried or self.recording.opened.done():
+                    raise
+                worker.retire(error.reason)
+                self._tried = True
+                return False
+        return True
 
     def leave(self, task: asyncio.Task[None]) -> None:
         """The client is gone, or has all that it wanted."""

@@ -47,6 +47,11 @@ class WorkerLost(AsrError):
     def out_of_time(self) -> bool:
         return self.reason == "timeout" or self.exit_code == -signal.SIGXCPU
 
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended from outside, by somebody or by the kernel, and not by its file."""
+        return self.exit_code == -signal.SIGKILL
+
 
 class WorkerProcess:
     """Speaks with one worker; `retired` is set, with the reason, when it has to be replaced."""

@@ -20,6 +20,7 @@ from asr_api.server.connections import Connections
 from asr_api.server.descriptors import connections_within, raise_descriptor_limit
 from asr_api.server.drain import Drain, DrainLimits
 from asr_api.server.edge import Edge
+from asr_api.server.garbage import collect_rarely
 from asr_api.server.listening import listen
 from asr_api.settings import Settings
 
@@ -136,6 +137,7 @@ class Server:
             logger.error("the drain broke off", exc_info=drain.exception())
 
     def _announce(self, loaded: Loaded) -> None:
+        collect_rarely()
         keyed = bool(self._settings.api_keys.get_secret_value() or self._settings.api_keys_file)
         admin = self._admin.listener if self._admin is not None else None
         announce(loaded, self._listener, admin, keyed=keyed)
