@@ -20,11 +20,12 @@ def framed(body: bytes) -> bytes:
 
 def receive(connection: socket.socket) -> bytes:
     """Wait for the next message. Raises EOFError where there will be none."""
-    (size,) = LENGTH.unpack(_exactly(connection, LENGTH.size))
-    return _exactly(connection, size)
+    (size,) = LENGTH.unpack(exactly(connection, LENGTH.size))
+    return exactly(connection, size)
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def exactly(connection: socket.socket, size: int) -> bytes:
+    """Wait for so many bytes. Raises EOFError where there will be fewer."""
     buffer = bytearray(size)
     view = memoryview(buffer)
     while view:
@@ -35,8 +36,20 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return bytes(buffer)
 
 
+async def exactly_async(connection: socket.socket, size: int) -> bytes:
+    """The same for an event loop. Raises OSError where there will be fewer."""
+    loop, buffer = asyncio.get_running_loop(), bytearray(size)
+    view = memoryview(buffer)
+    while view:
+        count = await loop.sock_recv_into(connection, view)
+        if not count:
+            raise ConnectionResetError("the other end closed the socket")
+        view = view[count:]
+    return bytes(buffer)
+
+
 class FrameSocket:
-    """The same for an event loop. `most` is the length of a message at most, in bytes."""
+    """Messages for an event loop. `most` is the length of a message at most, in bytes."""
 
     def __init__(self, connection: socket.socket, most: int) -> None:
         connection.setblocking(False)
@@ -54,20 +67,10 @@ class FrameSocket:
 
     async def receive(self) -> bytes:
         """The next message. Raises OSError where there will be none, or where what came is no message."""
-        (size,) = LENGTH.unpack(await self._exactly(LENGTH.size))
+        (size,) = LENGTH.unpack(await exactly_async(self._connection, LENGTH.size))
         if size > self._most:
             raise FrameError(f"a message of {size} bytes was announced; {self._most} are allowed")
-        return await self._exactly(size)
-
-    async def _exactly(self, size: int) -> bytes:
-        buffer = bytearray(size)
-        view = memoryview(buffer)
-        while view:
-            count = await self._loop.sock_recv_into(self._connection, view)
-            if not count:
-                raise ConnectionResetError("the other end closed the socket")
-            view = view[count:]
-        return bytes(buffer)
+        return await exactly_async(self._connection, size)
 
     def shut(self) -> None:
         """Tell both ends that no more will come: whoever waits at this one hears of it, as `close` never lets him."""

@@ -22,6 +22,8 @@ from asr_api.metrics import Metrics
 from asr_api.spool import Spool
 from asr_api.transcription import AudioOptions, FeatureChunk
 
+from ..faults.processes import descendants
+
 pytestmark = pytest.mark.anyio
 
 STRANGE = Path(__file__).with_name("strange_worker.py")
@@ -132,10 +134,8 @@ async def test_a11_a_crash_harms_one_file(tmp_path: Path) -> None:
 async def test_a_file_whose_worker_was_killed_goes_to_another(tmp_path: Path) -> None:
     """A kill from outside is not the file's fault: where nothing of it is out yet, it is begun anew."""
     async with opened(tmp_path) as setting:
-        with tempfile.TemporaryFile() as upload:
-            upload.write(b"reform 3")
-            upload.flush()
-            assert await setting.numbers("", upload) == [0, 1, 2]
+        (worker,) = (pid for pid, command in descendants(os.getpid()).items() if STRANGE.name in command)
+        assert await setting.numbers(f"mortal {worker}") == [0, 1, 2]
         assert (setting.restarts("signal"), setting.rejections("crash")) == (1, 0)
 
 

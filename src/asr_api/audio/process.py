@@ -24,6 +24,7 @@ from asr_api.audio.messages import (
     head,
 )
 from asr_api.errors import AsrError
+from asr_api.frames import exactly_async
 from asr_api.metrics.labels import WorkerRestart
 
 REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
@@ -121,11 +122,11 @@ class WorkerProcess:
         """The next that the worker says. Raises WorkerLost where it says nothing, or nonsense, or has ended."""
         try:
             async with asyncio.timeout(within):
-                size, rest = HEADER.unpack(await self._read(HEADER.size))
+                size, rest = HEADER.unpack(await exactly_async(self._connection, HEADER.size))
                 if size > MAX_MESSAGE or rest > MAX_PAYLOAD:
                     raise WorkerLost("protocol")
-                reply = REPLIES.validate_json(await self._read(size), strict=True)
-                payload = await self._read(rest)
+                reply = REPLIES.validate_json(await exactly_async(self._connection, size), strict=True)
+                payload = await exactly_async(self._connection, rest)
         except TimeoutError as error:
             raise WorkerLost("timeout") from error
         except ValidationError as error:
@@ -164,13 +165,3 @@ class WorkerProcess:
                 return WorkerLost("signal", await self._process.wait())
         except TimeoutError:
             return WorkerLost("protocol")
-
-    async def _read(self, size: int) -> bytes:
-        buffer = bytearray(size)
-        view = memoryview(buffer)
-        while view:
-            count = await self._loop.sock_recv_into(self._connection, view)
-            if not count:
-                raise ConnectionResetError("the worker closed its socket")
-            view = view[count:]
-        return bytes(buffer)

@@ -14,6 +14,7 @@ from asr_api.audio.confinement import confine, memory_gauge, renew_cpu_limit
 from asr_api.audio.messages import HEADER, Accepted, Chunk, Done, Event, Order, Progress, Ready, Refused, Reply, head
 from asr_api.children import close_inherited, die_with_parent
 from asr_api.errors import InvalidAudio
+from asr_api.frames import exactly
 from asr_api.transcription import AudioOptions, FeatureChunk
 
 Prepare = Callable[[BinaryIO, Order], Iterator[Event]]
@@ -42,10 +43,10 @@ class Channel:
         """The orders with their payloads, until the service ends; a cancellation without one is passed over."""
         while True:
             try:
-                size, rest = HEADER.unpack(self._receive(HEADER.size))
+                size, rest = HEADER.unpack(exactly(self._connection, HEADER.size))
             except EOFError:
                 return
-            fields, payload = json.loads(self._receive(size)), self._receive(rest)
+            fields, payload = json.loads(exactly(self._connection, size)), exactly(self._connection, rest)
             if fields["kind"] == "order":
                 yield Order(**(fields | {"options": AudioOptions(**fields["options"])})), payload
 
@@ -64,16 +65,6 @@ class Channel:
         finally:
             os.close(descriptors[0])
             self._plug = os.dup(self._connection.fileno())
-
-    def _receive(self, size: int) -> bytes:
-        buffer = bytearray(size)
-        view = memoryview(buffer)
-        while view:
-            count = self._connection.recv_into(view)
-            if not count:
-                raise EOFError
-            view = view[count:]
-        return bytes(buffer)
 
 
 def serve(channel: Channel, prepare: Prepare, memory: Callable[[], int], cpu_seconds: float) -> None:
