@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from asr_api.http import create_http_app
+
+from ..http.fakes import FakeService
 from .serving import Client, Echo, get, post, served, until
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +109,21 @@ async def test_a_broken_body_ends_its_request() -> None:
         "much after the chunks": [(431, "headers_too_large", "close")]
     }
     assert app.asked == ["/one"] * len(BROKEN_BODIES)
+
+
+async def test_a_broken_body_is_counted_as_what_its_client_heard() -> None:
+    """Not as a client that went away."""
+    service = FakeService()
+    async with served(create_http_app(service)) as server, Client.connect(server.port) as client:
+        await client.send(
+            b"POST /transcribe HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n\r\nxyz\r\n"
+        )
+        assert [reply.status for reply in await client.replies()] == [400]
+        await until(lambda: service.count("asr_requests_total"))
+    assert service.count("asr_requests_total", endpoint="transcribe", outcome="client_error") == 1
+    assert service.count("asr_http_responses_total", endpoint="transcribe", code="400") == 1
+    assert service.count("asr_client_disconnects_total") == 0
 
 
 async def test_what_is_too_large_is_refused() -> None:

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asr_api.errors import AsrError
 from asr_api.http.envelope import error_response, internal_error
 from asr_api.http.exchange import Exchange
 from asr_api.http.upload import too_large
@@ -50,9 +51,7 @@ class ExchangeMiddleware:
         try:
             await self._responder(exchange, scope)(scope, receive, send)
         except ClientDisconnect:
-            phase = exchange.trace.phase
-            self._requests.disconnected("response" if exchange.status or phase is None else phase)
-            exchange.status, exchange.outcome = CLIENT_GONE, "cancelled"
+            self._gone(exchange, scope["state"].get("answered"))
         except asyncio.CancelledError:
             exchange.outcome = "cancelled"
             raise
@@ -62,6 +61,16 @@ class ExchangeMiddleware:
             if exchange.status is not None:
                 raise
             await internal_error()(scope, receive, send)
+
+    def _gone(self, exchange: Exchange, error: AsrError | None) -> None:
+        """The client went away, or was answered with an error by the server in the midst of its body."""
+        if error is not None:
+            exchange.status = error.status
+            exchange.fail(error)
+            return
+        phase = exchange.trace.phase
+        self._requests.disconnected("response" if exchange.status or phase is None else phase)
+        exchange.status, exchange.outcome = CLIENT_GONE, "cancelled"
 
     def _responder(self, exchange: Exchange, scope: Scope) -> ASGIApp:
         limit = self._service.settings.max_upload_bytes

@@ -195,7 +195,8 @@ class Connection(StrictReader):
             self._answer_now(self._running, error)
 
     def _answer_now(self, cycle: RequestResponseCycle, error: AsrError) -> None:
-        """The answer of a request from here, and no other from the application."""
+        """The answer of a request from here, and no other from the application, which counts it as its own."""
+        cycle.scope["state"]["answered"] = error
         self._outlet.write(answer_of(error, self.server_state.default_headers))
         self._disconnect(cycle)
         self._outlet.close()
