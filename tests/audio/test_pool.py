@@ -22,8 +22,6 @@ from asr_api.metrics import Metrics
 from asr_api.spool import Spool
 from asr_api.transcription import AudioOptions, FeatureChunk
 
-from ..faults.processes import descendants
-
 pytestmark = pytest.mark.anyio
 
 STRANGE = Path(__file__).with_name("strange_worker.py")
@@ -40,6 +38,7 @@ class Setting:
         words = command or [sys.executable, "-I", str(STRANGE), str(MEMORY), str(patience)]
         limits = WorkerLimits(patience, MEMORY)
         self.pool = DecodePool(words, directory, size=size, limits=limits, metrics=self.metrics)
+        self._others = children()
 
     def rejections(self, reason: str) -> float | None:
         return self.metrics.registry.get_sample_value("asr_decode_rejections_total", {"reason": reason})
@@ -49,6 +48,11 @@ class Setting:
 
     def workers(self, state: str) -> float | None:
         return self.metrics.registry.get_sample_value("asr_decode_workers", {"state": state})
+
+    @property
+    def processes(self) -> list[int]:
+        """The pool's workers that live."""
+        return [pid for pid in children() if pid not in self._others]
 
     @asynccontextmanager
     async def file(self, act: str, upload: BinaryIO | None = None) -> AsyncIterator[AsyncIterator[FeatureChunk]]:
@@ -134,7 +138,7 @@ async def test_a11_a_crash_harms_one_file(tmp_path: Path) -> None:
 async def test_a_file_whose_worker_was_killed_goes_to_another(tmp_path: Path) -> None:
     """A kill from outside is not the file's fault: where nothing of it is out yet, it is begun anew."""
     async with opened(tmp_path) as setting:
-        (worker,) = (pid for pid, command in descendants(os.getpid()).items() if STRANGE.name in command)
+        (worker,) = setting.processes
         assert await setting.numbers(f"mortal {worker}") == [0, 1, 2]
         assert (setting.restarts("signal"), setting.rejections("crash")) == (1, 0)
 
@@ -260,7 +264,7 @@ async def test_a_file_that_boasts(tmp_path: Path) -> None:
 async def test_a_worker_that_hangs_idle(tmp_path: Path) -> None:
     """One that does not take a file, however large, is replaced, and the file is another's."""
     async with opened(tmp_path, patience=1) as setting:
-        (child,) = children()
+        (child,) = setting.processes
         os.kill(child, signal.SIGSTOP)
         assert await setting.numbers("", io.BytesIO(b"chunks 2".ljust(2 << 20, b"\0"))) == [0, 1]
         assert setting.restarts("timeout") == 1
@@ -269,7 +273,7 @@ async def test_a_worker_that_hangs_idle(tmp_path: Path) -> None:
 async def test_a_worker_that_dies_idle(tmp_path: Path) -> None:
     """It is replaced before a file meets it, or passed over."""
     async with opened(tmp_path) as setting:
-        (child,) = children()
+        (child,) = setting.processes
         os.kill(child, 9)
         assert await setting.numbers("chunks 2") == [0, 1]
         assert setting.restarts("signal") == 1
@@ -294,14 +298,14 @@ async def test_close_ends_everything(tmp_path: Path) -> None:
             with pytest.raises(Overloaded, match="shutting down"):
                 async for _ in recording:
                     pass
-        assert children() == []
+        assert setting.processes == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 async def test_a_worker_has_one_thread(tmp_path: Path) -> None:
     """NumPy's own threads would double what a file costs, and spin while they wait."""
-    async with opened(tmp_path, command=worker_command(WorkerLimits(30, MEMORY))):
-        (child,) = children()
+    async with opened(tmp_path, command=worker_command(WorkerLimits(30, MEMORY))) as setting:
+        (child,) = setting.processes
         assert len(os.listdir(f"/proc/{child}/task")) == 1
 
 
