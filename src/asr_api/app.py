@@ -31,6 +31,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         monitor = GpuMonitor(service.metrics) if nvml is None else GpuMonitor(service.metrics, nvml=nvml)
         heart = pulse or Pulse(service.metrics.process.late)
+        loop = asyncio.get_running_loop()
+        service.metrics.process.watch_tasks(lambda: len(asyncio.all_tasks(loop)))
         monitor.start()
         heart.start()
         opening = asyncio.create_task(open_service(service, on_failed), name="open")

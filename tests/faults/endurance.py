@@ -30,12 +30,12 @@ JUDGED = 5_000
 MAX_SETTLING = 200 * MEGABYTE
 """What an engine whose threads see their first batches may still take."""
 
-HEADER = ("requests", "service, MB", "engine, MB", "workers, MB", "all, MB", "descriptors", "threads")
+HEADER = ("requests", "service, MB", "engine, MB", "workers, MB", "all, MB", "descriptors", "threads", "tasks")
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What the processes hold after so many requests: bytes by kind, descriptors by kind, and all threads."""
+    """What the processes hold after so many requests: bytes by kind, descriptors by kind, all threads, and tasks."""
 
     requests: int
     service: int
@@ -45,6 +45,7 @@ class Holdings:
     of_engine: int
     of_workers: int
     threads: int
+    tasks: int
 
     @classmethod
     def of(cls, server: Server, requests: int) -> Self:
@@ -61,6 +62,7 @@ class Holdings:
             sum(one.descriptors for one in engines),
             sum(one.descriptors for one in workers),
             service.threads + sum(one.threads for one in (*engines, *workers)),
+            round(server.metrics().total("asr_event_loop_tasks")),
         )
 
     @property
@@ -69,7 +71,7 @@ class Holdings:
 
     def cells(self) -> list[str]:
         sizes = (self.service, self.engine, self.workers, self.memory)
-        counts = (f"{self.descriptors} + {self.of_engine} + {self.of_workers}", f"{self.threads}")
+        counts = (f"{self.descriptors} + {self.of_engine} + {self.of_workers}", f"{self.threads}", f"{self.tasks}")
         return [f"{self.requests}", *(figure(size / MEGABYTE, 1) for size in sizes), *counts]
 
 
@@ -124,11 +126,12 @@ def _growth(looks: Sequence[Holdings]) -> list[str]:
 
 
 def leaks(looks: Sequence[Holdings]) -> list[str]:
-    """Descriptors and threads that are more in the end than in any look of the first half: idle threads come and go."""
+    """Descriptors, threads and tasks that are more in the end than in any look of the first half: idle threads come and go."""
     first, last = looks[: max(1, len(looks) // 2)], looks[-1]
     pairs = {
         "descriptors of the service": (max(look.descriptors for look in first), last.descriptors),
         "descriptors of the engine": (max(look.of_engine for look in first), last.of_engine),
         "threads": (max(look.threads for look in first), last.threads),
+        "tasks": (max(look.tasks for look in first), last.tasks),
     }
     return [f"{name} went from {one} to {other}" for name, (one, other) in pairs.items() if other > one]

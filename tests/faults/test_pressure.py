@@ -71,7 +71,11 @@ def test_an_internal_error_is_not_documented() -> None:
 
 def holdings(requests: int, memory: int, **counts: int) -> Holdings:
     return Holdings(
-        requests, memory, 0, 0, **({"descriptors": 9, "of_engine": 9, "of_workers": 9, "threads": 9} | counts)
+        requests,
+        memory,
+        0,
+        0,
+        **({"descriptors": 9, "of_engine": 9, "of_workers": 9, "threads": 9, "tasks": 9} | counts),
     )
 
 
@@ -83,4 +87,5 @@ def test_growth_is_told_in_bytes_a_request() -> None:
 def test_a_thread_more_is_a_leak_and_a_thread_less_is_not() -> None:
     """Only what grows is told."""
     assert leaks([holdings(0, 0), holdings(9, 0, threads=10)]) == ["threads went from 9 to 10"]
+    assert leaks([holdings(0, 0), holdings(9, 0, tasks=10)]) == ["tasks went from 9 to 10"]
     assert leaks([holdings(0, 0), holdings(9, 0, threads=8, descriptors=8)]) == []

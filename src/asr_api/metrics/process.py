@@ -28,6 +28,7 @@ class ProcessMetrics:
             buckets=SHORT,
             registry=registry,
         )
+        self._tasks = Gauge("asr_event_loop_tasks", "Tasks of the event loop", registry=registry)
         self._connections = Gauge("asr_connections", "Open connections", registry=registry)
         self._closed = filled(
             Counter("asr_connections_closed_total", "Connections that ended, by why", ["reason"], registry=registry),
@@ -58,6 +59,10 @@ class ProcessMetrics:
     def watch_connections(self, count: Callable[[], int]) -> None:
         """Ask for the number of open connections at each scrape."""
         self._connections.set_function(count)
+
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Ask for the number of the event loop's tasks at each scrape, from whatever thread."""
+        self._tasks.set_function(count)
 
     def connection_closed(self, reason: ConnectionEnd) -> None:
         self._closed.labels(reason).inc()
