@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint e2e bench simulate fuzz faults drain accuracy image node lock clean
+.PHONY: run ui test lint e2e bench simulate fuzz faults drain accuracy image node lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -16,8 +16,11 @@ run: $(VENV)/.run ## the service on Whisper base
 	@$(BIN)/asr-api serve --model base $(ARGS)
 endif
 
+ui: $(VENV)/.run $(VENV)/.ui ## the same with a page to try it, at /ui
+	@$(BIN)/asr-api serve --model base --ui $(ARGS)
+
 test: $(VENV)/.dev lint ## lint and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -58,6 +61,7 @@ lock: $(VENV)/.dev ## choose the newest packages and write them down
 	$(PIP) install uv
 	$(BIN)/uv pip compile --upgrade $(LOCK) --output-file locks/run.txt
 	$(BIN)/uv pip compile --upgrade $(LOCK) --extra cuda --constraints locks/run.txt --output-file locks/cuda.txt
+	$(BIN)/uv pip compile --upgrade $(LOCK) --extra ui --constraints locks/run.txt --output-file locks/ui.txt
 	$(BIN)/uv pip compile --upgrade $(LOCK) --group dev --constraints locks/run.txt --output-file locks/dev.txt
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -75,6 +79,10 @@ $(VENV)/.run: locks/run.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.cuda: locks/cuda.txt $(VENV)/.run
 	@$(PIP) install --require-hashes --requirement locks/cuda.txt
+	@touch $@
+
+$(VENV)/.ui: locks/ui.txt $(VENV)/.run
+	@$(PIP) install --require-hashes --requirement locks/ui.txt
 	@touch $@
 
 $(VENV)/.dev: locks/dev.txt $(VENV)/.run

@@ -50,12 +50,18 @@ class Settings(BaseSettings):
     admin_port: Annotated[int | None, Field(ge=0, le=65535)] = Field(
         None, description="a second port, to which /metrics, /livez and /readyz move; none: they stay on the first"
     )
+    ui: bool = Field(False, description="a page to try the service, at /ui; needs asr-api[ui]")
     model: str = Field("large-v3", description="model name, hub id (owner/name) or local folder")
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="where the engine runs; auto takes a GPU")
     device_index: Annotated[list[int], BeforeValidator(_split)] = Field([0], description="the GPUs to use, as 0,1")
     compute_type: str = Field("auto", description="CTranslate2 compute type; auto: float16 on a GPU, int8 on a CPU")
     num_workers: int = Field(0, ge=0, le=8, description="engine calls in flight; 0: 2 on a GPU, 1 on a CPU")
     cpu_threads: int = Field(0, ge=0, description="threads of one engine call on a CPU; 0: as many as cores")
+    audio_context: Literal["auto", "short", "whole"] = Field(
+        "auto",
+        description="what the encoder is given of a short chunk: 30 s (whole), or less (short), which costs less; "
+        "auto: short for models on which it was shown to cost no words",
+    )
     beam_size: int = Field(5, ge=1, le=10, description="beams of the search; 1 is greedy")
     max_batch_size: int = Field(
         0, ge=0, le=64, description="most chunks in one engine call; 0: 16 on a GPU, 8 on a CPU"

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -15,6 +17,10 @@ from asr_api.cli.models import models_app
 from asr_api.cli.options import read_settings, with_settings
 from asr_api.errors import StartupError
 from asr_api.logs import configure_logging
+from asr_api.settings import Settings
+
+if TYPE_CHECKING:
+    from asr_api.server import Server
 
 Format = Literal["text", "json", "verbose_json", "srt", "vtt"]
 Task = Literal["transcribe", "translate"]
@@ -74,14 +80,27 @@ def asr_api(
 @with_settings
 def serve(**flags: Any) -> None:  # noqa: ANN401 - one for each setting
     """Serve transcriptions over HTTP. Every option is also a variable of the environment."""
-    from asr_api.server import Server, listen
+    from asr_api.server import listen
 
     settings = read_settings(flags)
     log = configure_logging(settings.log_level, settings.log_format)
-    listener = listen(settings.host, settings.port)
-    server = Server(settings, listener)
+    server = build_server(settings, listen(settings.host, settings.port))
     log.count_with(server.metrics.process)
     raise typer.Exit(server.run())
+
+
+def build_server(settings: Settings, listener: socket.socket) -> "Server":
+    """The server, with the page beside it if that is wanted. Raises StartupError."""
+    from asr_api.server import Server
+
+    if not settings.ui:
+        return Server(settings, listener)
+    from asr_api.server.announcement import address
+    from asr_api.ui import PageDispatcher, PageLimits, make_page
+
+    page = make_page(PageLimits.of(settings))
+    sys.stdout.write(f"page:  {address(listener)}/ui\n")
+    return Server(settings, listener, wrap=partial(PageDispatcher, page=page))
 
 
 @app.command()

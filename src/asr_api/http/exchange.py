@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from asr_api.errors import AsrError, Overloaded
+from asr_api.http.line import Line, Spot
 from asr_api.metrics.labels import Endpoint, Outcome, ShedReason
 from asr_api.trace import Moved, Trace, unheard
 
@@ -29,11 +30,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Exchange:
     """`endpoint` is None where the request is not about audio, `status` is None until the answer starts.
 
-    `shed` is what was short where the request was refused for want of room. `resources` are what
+    `shed` is what was short where the request was refused for want of room. `spot` is its place among
+    those that wait for the engine. `resources` are what
     the answer needs until it is sent, or the client is gone.
     """
 
     trace: Trace
+    spot: Spot
     endpoint: Endpoint | None
     status: int | None = None
     outcome: Outcome = "ok"
@@ -41,16 +44,16 @@ class Exchange:
     resources: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
-    def begin(cls, scope: Scope, moved: Moved = unheard) -> "Exchange":
+    def begin(cls, scope: Scope, moved: Moved = unheard, line: Line | None = None) -> "Exchange":
         """The exchange of an ASGI scope, kept in the scope's state for `exchange_of`.
 
         `moved` hears the phases of a request about audio.
         """
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         trace = Trace(_request_id(Headers(scope=scope).get("x-request-id", "")))
-        exchange = cls(trace, AUDIO_ENDPOINTS.get((scope["method"], path)))
+        exchange = cls(trace, Spot(line or Line(), moved), AUDIO_ENDPOINTS.get((scope["method"], path)))
         if exchange.endpoint:
-            trace.moved = moved
+            trace.moved = exchange.spot.moved
             trace.enter("upload")
         scope.setdefault("state", {})["exchange"] = exchange
         return exchange

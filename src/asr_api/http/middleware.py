@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asr_api.errors import AsrError
 from asr_api.http.envelope import error_response, internal_error
 from asr_api.http.exchange import Exchange
+from asr_api.http.line import Line
 from asr_api.http.upload import too_large
 from asr_api.metrics.labels import Endpoint
 from asr_api.service import Service
@@ -32,12 +33,13 @@ class ExchangeMiddleware:
         self._app = app
         self._service = service
         self._requests = service.metrics.requests
+        self._line = Line()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange.begin(scope, self._requests.moved)
+        exchange = Exchange.begin(scope, self._requests.moved, self._line)
         try:
             await self._answer(exchange, scope, receive, _labelled(exchange, send))
         finally:

@@ -186,6 +186,13 @@ class SegmentEvent(Body):
     segment: SegmentWithWords | OurSegment
 
 
+class QueueEvent(Body):
+    """How many requests wait before this one; sent while it waits, whenever that has changed."""
+
+    type: Literal["queue"]
+    ahead: int
+
+
 class ProgressEvent(Body):
     """How far a file is, in seconds of audio."""
 

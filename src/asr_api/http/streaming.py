@@ -22,6 +22,7 @@ from asr_api.http.responses import (
     ErrorEvent,
     ErrorResponse,
     ProgressEvent,
+    QueueEvent,
     SegmentEvent,
     TextDelta,
     TextDone,
@@ -44,7 +45,14 @@ class Told:
     """What is told of the file that was sent as number `file`: a part, how far it is, its end, or its error."""
 
     file: int
-    what: "Part | Advance | Finished | AsrError"
+    what: "Part | Queued | Advance | Finished | AsrError"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The request waits for the engine, and so many before it."""
+
+    ahead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +183,8 @@ def _events_of(told: Told, model: str, *, words: bool) -> list[BaseModel]:
                 SegmentEvent(type="segment", file=told.file, segment=our_segment(segment, words=words))
                 for segment in segments
             ]
+        case Queued(ahead):
+            return [QueueEvent(type="queue", ahead=ahead)]
         case Advance(seconds, duration):
             return [ProgressEvent(type="progress", file=told.file, seconds=seconds, duration=duration)]
         case Finished(transcription, trace):

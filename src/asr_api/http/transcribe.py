@@ -23,7 +23,7 @@ from asr_api.http.exchange import exchange_of
 from asr_api.http.forms import TranscribeForm
 from asr_api.http.rendering import json_text, subtitles_or_text, transcribe_body
 from asr_api.http.responses import FileBody, FileError, TranscribeBody, TranscribeManyBody
-from asr_api.http.streaming import Advance, Finished, Told, our_stream
+from asr_api.http.streaming import Advance, Finished, Queued, Told, our_stream
 from asr_api.http.upload import MAX_FILES, require_multipart
 from asr_api.service import Service
 from asr_api.trace import Trace
@@ -131,10 +131,12 @@ async def _many(asked: Asked, tell: Tell) -> list[tuple[Outcome, Trace]]:
 
 async def _stream(asked: Asked, tell: Tell) -> None:
     """Tell all; what is wrong with the only file is raised, so that it may still be the status of the answer."""
+    exchange = exchange_of(asked.request)
+    exchange.spot.tell = lambda ahead: tell(Told(0, Queued(ahead)))
     if len(asked.form.files) > 1:
         await _many(asked, tell)
         return
-    trace = exchange_of(asked.request).trace
+    trace = exchange.trace
     transcription = await _one(asked, asked.form.file, trace, 0, tell)
     tell(Told(0, Finished(transcription, trace)))
 

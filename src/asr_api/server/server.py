@@ -5,7 +5,10 @@ import logging
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
+
+from starlette.types import ASGIApp
 
 from asr_api.app import create_app
 from asr_api.assembly import build_service
@@ -35,6 +38,7 @@ class Server:
 
     SIGTERM drains for `drain_delay` seconds at least, SIGINT without a delay, and a second signal
     fails what is still in progress. GPUs are read through `nvml`, the real one where it is None.
+    What is served is the application in whatever `wrap` puts around it.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Server:
         listener: socket.socket,
         on_progress: OnProgress | None = None,
         nvml: Nvml | None = None,
+        wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     ) -> None:
         """Raises PortUnavailable where the admin port cannot be had."""
         self._settings = settings
@@ -63,7 +68,7 @@ class Server:
         )
         service.metrics.process.watch_connections(self._connections.__len__)
         self._edge = Edge(
-            create_app(service, on_failed=self._fail, nvml=nvml, pulse=pulse),
+            wrap(create_app(service, on_failed=self._fail, nvml=nvml, pulse=pulse)),
             listener,
             settings,
             self._connections,
