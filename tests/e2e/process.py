@@ -73,6 +73,10 @@ class ServerProcess:
         self._errors.extend(self._process.stderr)
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         found = re.search(r"docs:\s+(\S+)/docs", self.lines[-1])
         assert found is not None

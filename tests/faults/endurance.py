@@ -126,7 +126,7 @@ def _growth(looks: Sequence[Holdings]) -> list[str]:
 
 
 def leaks(looks: Sequence[Holdings]) -> list[str]:
-    """Descriptors, threads and tasks that are more in the end than in any look of the first half, as idle threads may."""
+    """Descriptors, threads and tasks that are more in the end than in any look of the first half."""
     first, last = looks[: max(1, len(looks) // 2)], looks[-1]
     pairs = {
         "descriptors of the service": (max(look.descriptors for look in first), last.descriptors),

@@ -1,7 +1,12 @@
 """The page, driven by a real browser, against the real server on the bundled model."""
 
 import json
+import os
 import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +19,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from tests.e2e.process import Counters, ServerProcess
 from tests.e2e.recordings import CALLSIGN, CLOSE, joined, wav, words
+from tests.faults.processes import descendants
 from tests.ui.conftest import KEY, MAX_UPLOAD_BYTES, SPOKEN
 
 CLIP = CALLSIGN["en-01.flac"]
@@ -93,19 +99,31 @@ def test_words_come_while_the_rest_is_worked_on_and_cancel_frees_the_engine(
     assert len(words(transcript(card))) == kept
 
 
-def test_the_place_in_the_queue_is_shown(page: Page) -> None:
-    """Whoever waits is told how many are before him."""
-    page.evaluate(
-        """async () => {
-            const { Card } = await import("./page/card.js");
-            const { speaker } = await import("./page/words.js");
-            const { labels, limits } = JSON.parse(document.getElementById("asr-config").textContent);
-            const card = new Card(new File(["x"], "third.wav"), { say: speaker(labels), limits });
-            document.querySelector(".asr-list").append(card.element);
-            for (const ahead of [2, 1]) card.heard({ type: "queue", file: 0, ahead });
-        }"""
-    )
-    expect(card_of(page, "third.wav").get_by_role("status")).to_have_text("Waiting: 1 request is before this one")
+@contextmanager
+def halted(engine: int) -> Iterator[None]:
+    """A process that does nothing meanwhile."""
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(engine, signal.SIGCONT)
+
+
+def test_the_place_in_the_queue_is_shown(page: Page, server: ServerProcess, api: httpx2.Client) -> None:
+    """Whoever waits is told how many are before him, and then has his words."""
+    (engine,) = (pid for pid, command in descendants(server.pid).items() if "asr_api.engine.child" in command)
+    body = {"file": CLIP.path.read_bytes()}
+    with ThreadPoolExecutor() as others, halted(engine):
+        answers = []
+        for place in ("inference", "queue"):  # one is in the engine, and one waits for it
+            answers.append(others.submit(api.post, "/transcribe", files=body))
+            assert any(Counters(api)[f'asr_requests_in_flight{{phase="{place}"}}'] for _ in range(2000))
+        choose(page, CLIP.path)
+        card = card_of(page, CLIP.name)
+        expect(card.get_by_role("status")).to_have_text("Waiting: 1 request is before this one")
+        os.kill(engine, signal.SIGCONT)
+        assert words(transcript(finished(card))) == words(CLIP.text)
+        assert [answer.result().status_code for answer in answers] == [200, 200]
 
 
 def test_a_wrong_key_is_refused_with_a_sentence(page: Page) -> None:
