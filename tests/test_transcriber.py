@@ -11,7 +11,9 @@ from asr_api.admission import Admission, AdmissionLimits
 from asr_api.batching import Flow, Served
 from asr_api.engine.protocol import DecodingResult, DecodingTask
 from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, InvalidRequest
+from asr_api.fallback import SHORT
 from asr_api.metrics import Metrics
+from asr_api.spectrogram import FRAMES
 from asr_api.trace import Trace
 from asr_api.transcriber import Transcriber
 from asr_api.transcription import Part, Transcription, TranscriptionOptions, Word
@@ -342,3 +344,24 @@ async def test_errors_of_the_front_end_pass_through(build: Callable[..., Transcr
     """What the decoder says of the file is what the caller hears."""
     with pytest.raises(AsrError, match="no audio in it"):
         await run(build(FakeQueue(words_of_chunk)), body=b"no audio in it")
+
+
+async def test_a_short_chunk_is_heard_on_a_short_context_and_on_all_where_that_fails(
+    build: Callable[..., Transcriber], metrics: Metrics
+) -> None:
+    """The language is asked for anew, and what failed leaves no trace but a count."""
+
+    def answer(task: DecodingTask) -> DecodingResult:
+        if task.options.audio_context < FRAMES:
+            return result("bravo bravo", compression_ratio=9.0, language="de")
+        return result("alpha")
+
+    queue = FakeQueue(answer)
+    answered = await run(build(queue, chunks=1, audio_context=SHORT))
+    assert [(task.options.audio_context, task.options.temperature, task.language) for task in queue.asked] == [
+        (1300, 0.0, None),
+        (FRAMES, 0.0, None),
+    ]
+    assert (answered.text, answered.language, answered.segments[0].fallback) == ("alpha", "en", False)
+    labels = {"temperature": "0.0", "reason": "audio_context"}
+    assert metrics.registry.get_sample_value("asr_fallbacks_total", labels) == 1

@@ -15,6 +15,7 @@ from asr_api.engine.messages import EnginePlan
 from asr_api.engine.protocol import Engine, EngineInfo
 from asr_api.engine.supervisor import SupervisionLimits
 from asr_api.errors import AsrError
+from asr_api.fallback import audio_context_of
 from asr_api.hosting import EngineHost, Loaded, LocalHost, ProcessHost, ProcessPlan, engine_command
 from asr_api.metrics import Metrics
 from asr_api.models.progress import OnProgress
@@ -143,4 +144,5 @@ def build_transcriber(
         beam_size=settings.beam_size,
         window=window,
         timeout=settings.request_timeout,
+        audio_context=audio_context_of(settings.audio_context, settings.model),
     )

@@ -1,4 +1,4 @@
-"""When a decoding counts as failed, and how much of it to expect."""
+"""When a decoding counts as failed, how much of it to expect, and what is tried next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Self
 
 from asr_api.engine.protocol import MAX_TOKENS, DecodingResult
 from asr_api.metrics.labels import TEMPERATURES, FallbackReason
+from asr_api.spectrogram import FRAMES
 from asr_api.transcription import TranscriptionOptions
 
 SHORT_TOKENS = 96
@@ -68,6 +69,95 @@ class Thresholds:
             return attempts[-1]
         sane = [attempt for attempt in attempts if attempt.compression_ratio <= self.compression_ratio]
         return max(sane or attempts, key=lambda attempt: attempt.avg_logprob)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioContext:
+    """How much audio the encoder is given for a short chunk, in seconds: the first of `steps` that leaves
+    `margin` seconds of silence behind it, else all 30.
+
+    Whisper was trained on 30 s alone. The shorter the context, the cheaper the encoder, in proportion;
+    below some 10 s, and without silence at the end, the decoder runs away in one chunk of eight or of a
+    hundred (docs/accuracy.md). The fewer steps, the fuller the batches, which are of one context each.
+    """
+
+    steps: tuple[float, ...] = ()
+    margin: float = 3.0
+
+    def frames(self, seconds: float) -> int:
+        """Frames of 10 ms for a chunk of so many seconds."""
+        return next((round(100 * step) for step in self.steps if seconds + self.margin <= step), FRAMES)
+
+
+WHOLE = AudioContext()
+"""Always 30 s, as every Whisper was trained."""
+
+SHORT = AudioContext(steps=(13.0, 20.0))
+"""For models on which it was shown to cost no words."""
+
+SHORT_SHOWN = frozenset({"base"})
+"""The models, by name, on which `SHORT` was shown to cost no words (docs/accuracy.md)."""
+
+
+def audio_context_of(setting: str, model: str) -> AudioContext:
+    """The setting's meaning for a model: `short`, `whole`, or `auto` for what was shown."""
+    short = setting == "short" or (setting == "auto" and model in SHORT_SHOWN)
+    return SHORT if short else WHOLE
+
+
+class Attempts:
+    """The decodings of one chunk, one after the other, until one passes or nothing is left to be tried.
+
+    `temperature`, `max_tokens` and `audio_context` are those of the next. What fails on a short
+    context is tried on all 30 s before anything else, as if it had never been.
+    """
+
+    def __init__(self, options: TranscriptionOptions, voiced: float, audio_context: int) -> None:
+        self._thresholds = Thresholds.of(options)
+        self._caps = Caps.of(voiced, options.max_new_tokens)
+        self._expected = expected_tokens(voiced)
+        self._ladder = ladder_of(options)
+        self._made: list[DecodingResult] = []
+        self.audio_context = audio_context
+
+    @property
+    def over(self) -> bool:
+        return not self._ladder
+
+    @property
+    def temperature(self) -> float:
+        return self._ladder[0]
+
+    @property
+    def max_tokens(self) -> int:
+        return self._caps.now
+
+    def add(self, result: DecodingResult) -> FallbackReason | None:
+        """Take in what came of one; why it failed, None where it passed."""
+        reason = self._thresholds.failure(result, cut=self._caps.cuts(result))
+        if self.audio_context < FRAMES and (reason or len(result.tokens) > self._expected):
+            self.audio_context = FRAMES
+            return "audio_context"
+        if reason == "length":
+            self._caps.now = self._caps.most
+            return reason
+        self._made.append(result)
+        self._ladder = self._ladder[1:] if reason else []
+        return reason
+
+    @property
+    def best(self) -> DecodingResult:
+        return self._thresholds.best(self._made)
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether the best is not the first that counts."""
+        return self.best is not self._made[0]
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is said, by what is best."""
+        return not self.best.text.strip() or self._thresholds.silent(self.best)
 
 
 def ladder_of(options: TranscriptionOptions) -> list[float]:

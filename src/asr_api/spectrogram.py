@@ -27,16 +27,16 @@ def padded(heard: Features, dtype: DTypeLike) -> Features:
 
 
 def pad_into(features: Out, heard: Features) -> Out:
-    """Fill `features`, of shape (n_mels, 3000), with `heard` and then with silence."""
+    """Fill `features`, of as many bands and no fewer frames, with `heard` and then with silence."""
     features[:, : heard.shape[1]] = heard
-    if heard.shape[1] < FRAMES:
+    if heard.shape[1] < features.shape[1]:
         features[:, heard.shape[1] :] = max(FLOOR, float(heard.max()) - RANGE)
     return features
 
 
-def stacked(spectrograms: Sequence[Features], dtype: DTypeLike) -> Features:
-    """Spectrograms one over the other, each padded: shape (n, n_mels, 3000)."""
-    batch = np.empty((len(spectrograms), spectrograms[0].shape[0], FRAMES), dtype)
+def stacked(spectrograms: Sequence[Features], dtype: DTypeLike, frames: int = FRAMES) -> Features:
+    """Spectrograms one over the other, each padded to so many frames: shape (n, n_mels, frames)."""
+    batch = np.empty((len(spectrograms), spectrograms[0].shape[0], frames), dtype)
     for features, heard in zip(batch, spectrograms, strict=True):
         pad_into(features, heard)
     return batch

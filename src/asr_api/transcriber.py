@@ -12,16 +12,14 @@ from asr_api.admission import Admission
 from asr_api.batching import Flow, Served
 from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask
 from asr_api.errors import DeadlineExceeded, InvalidRequest
-from asr_api.fallback import Caps, Thresholds, ladder_of
+from asr_api.fallback import WHOLE, Attempts, AudioContext
 from asr_api.job import Job, Progress, Recording
 from asr_api.metrics import Metrics
 from asr_api.scheduling import FlowState
-from asr_api.spectrogram import Features
 from asr_api.stitching import Heard, OnPart, Stitcher
 from asr_api.trace import Trace
 from asr_api.transcription import (
     AudioOptions,
-    ChunkPlace,
     FeatureChunk,
     Transcription,
     TranscriptionOptions,
@@ -61,6 +59,7 @@ class Transcriber:
         beam_size: int,
         window: int,
         timeout: float,
+        audio_context: AudioContext = WHOLE,
     ) -> None:
         self._queue = queue
         self._front_end = front_end
@@ -70,6 +69,7 @@ class Transcriber:
         self._beam_size = beam_size
         self._window = window
         self._timeout = timeout
+        self._audio_context = audio_context
         self._admission = admission
 
     async def transcribe(
@@ -143,49 +143,38 @@ class Transcriber:
 
     async def _hear(self, chunk: FeatureChunk, language: str | None, job: Job, number: int) -> Heard:
         """Decode one chunk, climbing the ladder of temperatures where the thresholds say that it failed."""
-        features, thresholds = chunk.features, Thresholds.of(job.options)
-        caps = Caps.of(chunk.place.voiced, job.options.max_new_tokens)
-        ladder, attempts = ladder_of(job.options), list[DecodingResult]()
-        languages: tuple[tuple[str, float], ...] = ()
-        while ladder:
-            options = self._options(job, ladder[0], caps.now)
-            attempts.append(await self._decode(chunk.place, features, language, options, job))
-            languages = (
-                languages or attempts[0].languages or ((attempts[0].language, attempts[0].language_probability),)
-            )
-            language = attempts[0].language
-            reason = thresholds.failure(attempts[-1], cut=caps.cuts(attempts[-1]))
-            if reason is None:
-                break
-            if reason == "length":
-                caps.now = caps.most
-                attempts.pop()
-            else:
-                ladder.pop(0)
-            if ladder:
-                self._metrics.engine.fell_back(ladder[0], reason)
-        best = thresholds.best(attempts)
-        said = bool(best.text.strip()) and not thresholds.silent(best)
-        heard = Heard(chunk.place, best, said, languages, fallback=best is not attempts[0])
+        attempts = Attempts(job.options, chunk.place.voiced, self._audio_context.frames(chunk.place.duration))
+        asked, languages = language, tuple[tuple[str, float], ...]()
+        while not attempts.over:
+            result = await self._decode(chunk, asked, self._options(job, attempts), job)
+            reason = attempts.add(result)
+            if reason != "audio_context":
+                languages = languages or result.languages or ((result.language, result.language_probability),)
+                asked = result.language
+            if reason is not None and not attempts.over:
+                self._metrics.engine.fell_back(attempts.temperature, reason)
+        heard = Heard(chunk.place, attempts.best, not attempts.silent, languages, fallback=attempts.fell_back)
         job.stitcher.add(number, heard)
         job.advance(chunk.place)
         return heard
 
-    def _options(self, job: Job, temperature: float, max_tokens: int) -> DecodingOptions:
+    def _options(self, job: Job, attempts: Attempts) -> DecodingOptions:
         return DecodingOptions(
             **asdict(job.options.search(self._beam_size)),
-            temperature=temperature,
+            temperature=attempts.temperature,
             prompt_length=len(job.prompt),
             timestamps=job.options.timestamps,
             logprobs=job.options.logprobs,
-            max_tokens=max_tokens,
+            max_tokens=attempts.max_tokens,
+            audio_context=attempts.audio_context,
         )
 
     async def _decode(
-        self, place: ChunkPlace, features: Features, language: str | None, options: DecodingOptions, job: Job
+        self, chunk: FeatureChunk, language: str | None, options: DecodingOptions, job: Job
     ) -> DecodingResult:
-        task = DecodingTask(features, place.duration, language, job.options.task, job.prompt, options)
-        served = await self._queue.submit(task, flow=job.flow, cost=place.duration, deadline=job.deadline)
+        seconds = chunk.place.duration
+        task = DecodingTask(chunk.features, seconds, language, job.options.task, job.prompt, options)
+        served = await self._queue.submit(task, flow=job.flow, cost=seconds, deadline=job.deadline)
         began = time.monotonic() - served.ran
         job.trace.longest("queue", served.waited, began - served.waited)
         job.trace.longest("inference", served.ran, began)

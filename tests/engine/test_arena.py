@@ -43,6 +43,24 @@ def test_the_other_side_sees_what_is_put() -> None:
     other.close()
 
 
+def test_a_shorter_call_lies_as_close() -> None:
+    """Padded to the frames that it is given, with nothing between one spectrogram and the next."""
+    arena = Arena.create(SHAPE)
+    other = other_side(arena)
+    arena.put([spectrogram(1), spectrogram(2)], frames=20)
+    seen = other.view(2, frames=20)
+    assert (seen.shape, seen.flags.c_contiguous) == ((2, 4, 20), True)
+    assert [seen[0, 3, 9], seen[0, 3, 10], seen[1, 0, 0], seen[1, 3, 19]] == [1, -1, 2, 0]
+    with pytest.raises(ValueError, match="fit in"):
+        arena.put([spectrogram(1, frames=21)], frames=20)
+    with pytest.raises(ValueError, match="fit in"):
+        arena.put([spectrogram(1)], frames=FRAMES + 1)
+    del seen
+    arena.close()
+    other.close()
+    assert arenas() == 0
+
+
 @pytest.mark.parametrize(
     "features",
     [

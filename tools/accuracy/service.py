@@ -36,11 +36,13 @@ class Service:
 
 
 @contextmanager
-def serving(model: str, compute_type: str, beam_size: int, concurrency: int) -> Iterator[Service]:
+def serving(model: str, compute_type: str, beam_size: int, concurrency: int, **settings: object) -> Iterator[Service]:
     """The service with `model` on the CPU, from its start to its end. Raises ServerFailed."""
     port = free_port()
-    options = {"model": model, "device": "cpu", "compute-type": compute_type, "beam-size": beam_size, "port": port}
-    flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    options = {"model": model, "device": "cpu", "compute_type": compute_type, "beam_size": beam_size, "port": port}
+    flags = [
+        text for name, value in (options | settings).items() for text in (f"--{name.replace('_', '-')}", str(value))
+    ]
     with running([sys.executable, "-m", "asr_api", "serve", *flags], port) as process:
         yield Service(process.url, concurrency)
 

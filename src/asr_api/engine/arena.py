@@ -31,14 +31,13 @@ class ArenaShape:
 
 
 class Arena:
-    """The features of one engine call at a time, shape (chunks, n_mels, 3000). `descriptor` is the memory."""
+    """The features of one engine call at a time, shape (chunks, n_mels, frames). `descriptor` is the memory."""
 
     def __init__(self, descriptor: int, shape: ArenaShape) -> None:
         self.descriptor = descriptor
         self.shape = shape
         self._map = mmap.mmap(descriptor, shape.size)
-        flat: NDArray[Any] = np.frombuffer(self._map, shape.dtype)
-        self._features = flat.reshape(shape.chunks, shape.n_mels, FRAMES)
+        self._values: NDArray[Any] = np.frombuffer(self._map, shape.dtype)
 
     @classmethod
     def create(cls, shape: ArenaShape) -> Self:
@@ -50,27 +49,29 @@ class Arena:
             os.close(descriptor)
             raise
 
-    def put(self, spectrograms: Sequence[Features]) -> None:
-        """Write the features of a call, each padded to 30 s: the only copy on their way to the engine.
+    def put(self, spectrograms: Sequence[Features], frames: int = FRAMES) -> None:
+        """Write the features of a call, each padded to so many frames: the only copy on their way to the engine.
 
         Raises ValueError where there are more than `chunks`, or one of another shape.
         """
-        self._check(spectrograms)
-        for features, heard in zip(self._features, spectrograms, strict=False):
+        self._check(spectrograms, frames)
+        for features, heard in zip(self.view(len(spectrograms), frames), spectrograms, strict=True):
             pad_into(features, heard)
 
-    def _check(self, spectrograms: Sequence[Features]) -> None:
+    def _check(self, spectrograms: Sequence[Features], frames: int) -> None:
         """Apart from `put`, so that no error's traceback holds a view."""
+        if not 0 < frames <= FRAMES:
+            raise ValueError(f"{frames} frames do not fit in {FRAMES}")
         if len(spectrograms) > self.shape.chunks:
             raise ValueError(f"{len(spectrograms)} chunks do not fit in an arena for {self.shape.chunks}")
         for heard in spectrograms:
-            if heard.shape[0] != self.shape.n_mels or not 0 < heard.shape[1] <= FRAMES:
-                raise ValueError(f"features of shape {heard.shape} do not fit in ({self.shape.n_mels}, {FRAMES})")
+            if heard.shape[0] != self.shape.n_mels or not 0 < heard.shape[1] <= frames:
+                raise ValueError(f"features of shape {heard.shape} do not fit in ({self.shape.n_mels}, {frames})")
 
-    def view(self, count: int) -> Features:
-        """The first `count` spectrograms, not copied."""
-        part: Features = self._features[:count]
-        return part
+    def view(self, count: int, frames: int = FRAMES) -> Features:
+        """The first `count` spectrograms, of as many frames as were put, not copied."""
+        part: Features = self._values[: count * self.shape.n_mels * frames]
+        return part.reshape(count, self.shape.n_mels, frames)
 
     def close(self) -> None:
         """Let go of the memory, which goes with the last view of it."""
@@ -78,7 +79,7 @@ class Arena:
             return
         os.close(self.descriptor)
         self.descriptor = -1
-        self._features = np.empty((0, self.shape.n_mels, FRAMES), self.shape.dtype)
+        self._values = np.empty(0, self.shape.dtype)
         with contextlib.suppress(BufferError):  # somebody still looks at it
             self._map.close()
 

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class StackedEngine(Protocol):
-    """An engine that takes the features of a call in one array, shape (n, n_mels, 3000)."""
+    """An engine that takes the features of a call in one array, shape (n, n_mels, audio_context)."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -100,7 +100,7 @@ def serve(connection: socket.socket, arena: Arena, engine: StackedEngine) -> Non
 
 def _answer_next(connection: socket.socket, arena: Arena, engine: StackedEngine) -> Answer:
     call = CALL.validate_json(receive(connection))
-    features = arena.view(len(call.tasks))
+    features = arena.view(len(call.tasks), call.options.audio_context)
     answer = _answer(engine, features, call.number, call.with_features(features))
     connection.sendall(framed(_written(answer)))
     return answer

@@ -56,7 +56,7 @@ class Lane:
         """Lay the features out and return what to say of them. Raises ValueError for tasks that no engine takes."""
         self._number += 1
         call = CALL.dump_json(Call.of(self._number, tasks))
-        self._arena.put([task.features for task in tasks])
+        self._arena.put([task.features for task in tasks], tasks[0].options.audio_context)
         return call
 
     async def exchange(self, call: bytes) -> Answer:

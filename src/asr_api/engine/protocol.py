@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from asr_api.spectrogram import Features
+from asr_api.spectrogram import FRAMES, Features
 from asr_api.transcription import SearchOptions, Task, TokenLogprob, Word
 
 MAX_TOKENS = 224
@@ -18,6 +18,8 @@ class DecodingOptions(SearchOptions):
     CTranslate2 wants `<|startoftranscript|>` at one position (`prompt_length`) and one set of
     search options a call. Languages and tasks may be mixed, so they are not here. `max_tokens`
     bounds what is written; `timestamps` asks for word times, `logprobs` for tokens' probabilities.
+    `audio_context` is what the encoder is given, in frames of 10 ms, an even number: the features of
+    all tasks are filled up with silence to it.
     """
 
     temperature: float = 0.0
@@ -25,6 +27,7 @@ class DecodingOptions(SearchOptions):
     timestamps: bool = False
     logprobs: bool = False
     max_tokens: int = MAX_TOKENS
+    audio_context: int = FRAMES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ RetryReason = Literal["oom", "poison", "mismatch", "restart"]
 EngineState = Literal["loading", "ready", "restarting", "draining", "failed"]
 EngineFault = Literal["oom", "cuda", "mismatch", "other"]
 EngineRestart = Literal["crash", "hang", "cuda", "manual"]
-FallbackReason = Literal["compression_ratio", "avg_logprob", "length"]
+FallbackReason = Literal["compression_ratio", "avg_logprob", "length", "audio_context"]
 Rejection = Literal[
     "too_long", "too_short", "empty", "format", "codec", "corrupt", "rate", "channels", "timeout", "memory", "crash"
 ]
