@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run ui test lint e2e bench simulate fuzz faults drain accuracy image node lock clean
+.PHONY: run ui test lint e2e bench bench-gpu simulate fuzz faults drain accuracy image node lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -41,6 +41,15 @@ fuzz: $(VENV)/.dev ## 100,000 mutants of seven formats through the decode worker
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/load.py $(ARGS)
+
+WIDEN_PYTHON ?= $(VENV)/widen/bin/python
+ifneq ($(findstring --rehearse,$(ARGS))$(findstring --list,$(ARGS)),)
+bench-gpu: $(VENV)/.dev
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
+else
+bench-gpu: $(VENV)/.dev $(VENV)/.cuda $(VENV)/.widen ## engine and service on a GPU in every setting; ARGS=--rehearse tries it on a CPU
+	$(BIN)/python benchmarks/gpu.py --widen-python $(WIDEN_PYTHON) $(ARGS)
+endif
 
 faults: $(VENV)/.dev ## break a running server; FAULTS=long for the full counts, two hours
 	$(BIN)/python -m tests.faults $(if $(filter long,$(FAULTS)),--long) $(ARGS)
@@ -79,6 +88,11 @@ $(VENV)/.run: locks/run.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.cuda: locks/cuda.txt $(VENV)/.run
 	@$(PIP) install --require-hashes --requirement locks/cuda.txt
+	@touch $@
+
+$(VENV)/.widen: | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)/widen
+	@$(VENV)/widen/bin/python -m pip --disable-pip-version-check --quiet install torch ctranslate2 tokenizers numpy
 	@touch $@
 
 $(VENV)/.ui: locks/ui.txt $(VENV)/.run

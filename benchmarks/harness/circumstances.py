@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .machine import Machine, versions
+from .machine import Machine, gpu_here, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +14,15 @@ class Circumstances:
 
     load: str
     machine: Machine = field(default_factory=Machine.here)
+    gpu: str = field(default_factory=gpu_here)
     packages: dict[str, str] = field(default_factory=versions)
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __str__(self) -> str:
         packages = ", ".join(f"{name} {version}" for name, version in self.packages.items())
-        return f"{self.load}\n{self.machine}; {packages}; {self.date[:10]}"
+        place = ", ".join(filter(None, [str(self.machine), self.gpu]))
+        return f"{self.load}\n{place}; {packages}; {self.date[:10]}"
 
-    def write_json(self, path: Path, rows: list[dict[str, object]]) -> None:
-        path.write_text(json.dumps(asdict(self) | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
+    def write_json(self, path: Path, rows: list[dict[str, object]], **facts: object) -> None:
+        """With facts that hold for all rows."""
+        path.write_text(json.dumps(asdict(self) | facts | {"rows": rows}, indent=2) + "\n", encoding="utf-8")

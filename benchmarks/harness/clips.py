@@ -38,9 +38,14 @@ EVERYDAY = Choice(2, 14, ("en", "ru"))
 """Speech as people send it to an assistant, in the two languages of which there are the most clips."""
 
 
+def reads_callsigns(model: str) -> bool:
+    """Whether a model, by name or folder, is the bundled one or a widened form of it (widened.py)."""
+    return Path(model).name.startswith(CALLSIGN)
+
+
 def clips_for(model: str) -> tuple[Path, Choice]:
     """The manifest that the model can read, and the clips to take of it."""
-    if model == CALLSIGN:
+    if reads_callsigns(model):
         return DATA / "callsign" / "manifest.json", EVERYTHING
     return DATA / "speech" / "manifest.json", EVERYDAY
 

@@ -1,9 +1,12 @@
-"""A closed loop: so many users, each of whom posts the next clip as soon as the last is answered."""
+"""Load over HTTP: users who post the next clip once the last is answered, or arrivals that wait for nobody."""
 
 import asyncio
+import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 
@@ -12,7 +15,10 @@ from .clips import Clip
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one clip after how many seconds: a text, or why there is none."""
+    """What came back for one clip after how many seconds: a text, or why there is none.
+
+    In an open loop they count from when the clip was due, however late it was sent.
+    """
 
     clip: Clip
     seconds: float
@@ -22,7 +28,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The answers of one loop, in the order in which they came, and the seconds from start to end."""
+    """The answers of one loop, in the order in which they came, and the seconds from start to end.
+
+    `concurrency` is 0 for an open loop.
+    """
 
     concurrency: int
     answers: tuple[Answer, ...]
@@ -35,30 +44,67 @@ async def closed_loop(url: str, clips: Sequence[Clip], concurrency: int, *, tell
     Files are read beforehand. The last requests run with less company: a share of
     `concurrency / len(clips)` of the run at most. Raises nothing for a refusal: it is in the answer.
     """
-    contents = {clip.path: clip.path.read_bytes() for clip in clips}
     waiting = iter(clips)
-    answers: list[Answer] = []
 
-    async def user(client: httpx2.AsyncClient, waiting: Iterator[Clip]) -> None:
+    async def user(desk: "_Desk", waiting: Iterator[Clip]) -> None:
         for clip in waiting:
-            fields = {"language": clip.language} if tell_language else {}
-            answers.append(await _post(client, clip, contents[clip.path], fields))
+            await desk.post(clip, time.perf_counter())
 
-    async with httpx2.AsyncClient(base_url=url, timeout=None) as client:
+    async with _desk(url, clips, tell_language) as desk:
         started = time.perf_counter()
         async with asyncio.TaskGroup() as users:
             for _ in range(concurrency):
-                users.create_task(user(client, waiting))
-        return Run(concurrency, tuple(answers), time.perf_counter() - started)
+                users.create_task(user(desk, waiting))
+        return Run(concurrency, tuple(desk.answers), time.perf_counter() - started)
 
 
-async def _post(client: httpx2.AsyncClient, clip: Clip, content: bytes, fields: dict[str, str]) -> Answer:
-    started = time.perf_counter()
+async def open_loop(url: str, clips: Sequence[Clip], rate: float, seed: int, *, tell_language: bool = False) -> Run:
+    """Post each clip once at a random moment, `rate` a second on average (a Poisson process, which the seed
+    decides), whatever has been answered by then. Raises nothing for a refusal: it is in the answer.
+    """
+    pauses = random.Random(seed)
+
+    async def send(desk: "_Desk", clip: Clip, due: float) -> None:
+        await asyncio.sleep(due - time.perf_counter())
+        await desk.post(clip, due)
+
+    async with _desk(url, clips, tell_language) as desk:
+        started = due = time.perf_counter()
+        async with asyncio.TaskGroup() as arrivals:
+            for clip in clips:
+                due += pauses.expovariate(rate)
+                arrivals.create_task(send(desk, clip, due))
+        return Run(0, tuple(desk.answers), time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Where clips are posted, over kept connections, and their answers kept; the files have been read."""
+
+    client: httpx2.AsyncClient
+    contents: Mapping[Path, bytes]
+    tell_language: bool
+    answers: list[Answer] = field(default_factory=list)
+
+    async def post(self, clip: Clip, due: float) -> None:
+        fields = {"language": clip.language} if self.tell_language else {}
+        self.answers.append(await _post(self.client, clip, self.contents[clip.path], fields, due))
+
+
+@asynccontextmanager
+async def _desk(url: str, clips: Sequence[Clip], tell_language: bool) -> AsyncIterator[_Desk]:
+    contents = {path: path.read_bytes() for path in {clip.path for clip in clips}}
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx2.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
+        yield _Desk(client, contents, tell_language)
+
+
+async def _post(client: httpx2.AsyncClient, clip: Clip, content: bytes, fields: dict[str, str], due: float) -> Answer:
     try:
         response = await client.post("/transcribe", files={"file": (clip.path.name, content)}, data=fields)
     except httpx2.RequestError as error:
-        return Answer(clip, time.perf_counter() - started, error=f"{type(error).__name__}: {error}")
-    seconds = time.perf_counter() - started
+        return Answer(clip, time.perf_counter() - due, error=f"{type(error).__name__}: {error}")
+    seconds = time.perf_counter() - due
     if not response.is_success:
         return Answer(clip, seconds, error=f"{response.status_code}: {response.text[:200]}")
     return Answer(clip, seconds, response.json()["text"])

@@ -2,12 +2,14 @@
 
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
 from asr_api.engine.whisper import available_cores
+from asr_api.gpu import GpuReport, read_gpus
 
 PACKAGES = ("asr-api", "ctranslate2", "faster-whisper", "numpy", "av")
 
@@ -53,6 +55,12 @@ class Processors:
         """
         now = self.look().seconds
         return None if now is None or self.seconds is None else (now - self.seconds - own_seconds) / elapsed
+
+
+def gpu_here(read: Callable[[], GpuReport] = read_gpus) -> str:
+    """The GPUs that NVML sees, with their driver; "" where it sees none."""
+    gpus = read().gpus
+    return f"{' + '.join(gpu.name for gpu in gpus)}, driver {gpus[0].driver}" if gpus else ""
 
 
 def versions() -> dict[str, str]:

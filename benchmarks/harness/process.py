@@ -1,6 +1,5 @@
 """A server in a process of its own, from its start to its end."""
 
-import os
 import socket
 import subprocess
 import tempfile
@@ -8,9 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
+
+from .processes import cpu_by_role
 
 START_TIMEOUT = 600.0
 """Seconds until a server must be ready; a large model may have to come from the hub first."""
@@ -30,9 +30,8 @@ class ServerProcess:
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Processor time of all its threads so far, from Linux's /proc (proc_pid_stat(5): utime and stime)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor time so far, of itself and of the processes that it started, on Linux."""
+        return sum(cpu_by_role(self.pid).values())
 
 
 @contextmanager

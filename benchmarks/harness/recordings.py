@@ -40,7 +40,7 @@ class Recording:
 
 def joined(clips: Sequence[Clip], longest: float, count: int, seed: int) -> list[Recording]:
     """`count` recordings of at most `longest` seconds, each of clips in another order that the seed decides."""
-    sounds = {clip.path: _samples(clip) for clip in clips}
+    sounds = {clip.path: sound_of(clip) for clip in clips}
     return [
         Recording.of(fill((sounds[clip.path] for clip in draw(clips, 4 * len(clips), seed + number)), longest))
         for number in range(count)
@@ -59,6 +59,7 @@ def fill(sounds: Iterable[Samples], longest: float) -> Samples:
     return np.concatenate(taken)
 
 
-def _samples(clip: Clip) -> Samples:
+def sound_of(clip: Clip) -> Samples:
+    """At 16 kHz, one channel."""
     with clip.path.open("rb") as file:
         return decode_audio(file, AudioLimits(max_seconds=clip.seconds + 1))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .machine import Machine, versions
+from .machine import Machine, gpu_here, versions
 from .metrics import Served
 
 
@@ -19,15 +19,22 @@ class Setting:
     seed: int
     options: str = ""
     machine: Machine = field(default_factory=Machine.here)
+    gpu: str = field(default_factory=gpu_here)
     packages: dict[str, str] = field(default_factory=versions)
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def place(self) -> str:
+        """The processor or the GPU that computes."""
+        return self.gpu if self.served.device == "cuda" and self.gpu else self.machine.cpu
 
     def __str__(self) -> str:
         served = self.served
         packages = ", ".join(f"{name} {version}" for name, version in self.packages.items())
+        place = ", ".join(filter(None, [str(self.machine), self.gpu]))
         return (
             f"{served.model} on {served.device} ({served.compute_type}){self.options and f', {self.options}'}; "
-            f"{self.clips} clips, seed {self.seed}\n{self.machine}; {packages}; {self.date[:10]}"
+            f"{self.clips} clips, seed {self.seed}\n{place}; {packages}; {self.date[:10]}"
         )
 
 
