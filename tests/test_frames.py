@@ -2,14 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.frames import FrameError, FrameSocket, framed, receive
+from asr_api.frames import FrameError, FrameSocket, exactly_async, framed, receive
 
 pytestmark = pytest.mark.anyio
 
@@ -105,3 +106,15 @@ async def test_nobody_to_send_to_is_an_error() -> None:
         theirs.close()
         with pytest.raises(OSError, match="pipe"):
             await ours.send(b"x")
+
+
+@pytest.mark.parametrize("make_loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def test_a_socket_that_was_closed_at_this_end_is_one_that_ended(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Whoever is about to read hears of it as of any other end."""
+    with sockets() as (ours, _), asyncio.Runner(loop_factory=make_loop) as runner:
+        ours.setblocking(False)
+        ours.close()
+        with pytest.raises(OSError, match=r"closed|Bad file"):
+            runner.run(exactly_async(ours, 1))

@@ -37,10 +37,12 @@ def exactly(connection: socket.socket, size: int) -> bytes:
 
 
 async def exactly_async(connection: socket.socket, size: int) -> bytes:
-    """The same for an event loop. Raises OSError where there will be fewer."""
+    """The same for an event loop. Raises OSError where there will be fewer, or this end was closed meanwhile."""
     loop, buffer = asyncio.get_running_loop(), bytearray(size)
     view = memoryview(buffer)
     while view:
+        if connection.fileno() < 0:  # of which uvloop would make a ValueError
+            raise ConnectionResetError("the socket was closed")
         count = await loop.sock_recv_into(connection, view)
         if not count:
             raise ConnectionResetError("the other end closed the socket")

@@ -1,11 +1,22 @@
 """How the collector of cycles is set while the service runs."""
 
+import asyncio
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from asr_api.server.garbage import MIDDLE, OLD, YOUNG, collect_rarely
+from asr_api.server.garbage import MIDDLE, NEVER, YOUNG, collect, rest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("restored")]
+
+
+class Knot:
+    """Holds itself."""
+
+    def __init__(self) -> None:
+        self.own = self
 
 
 @pytest.fixture
@@ -16,13 +27,27 @@ def restored() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-@pytest.mark.usefixtures("restored")
 def test_what_was_loaded_is_not_looked_at_again() -> None:
     """All objects that were there are out of the collector's sight, and new ones are not."""
     before = len(gc.get_objects())
-    collect_rarely()
+    rest()
     assert gc.get_freeze_count() > before / 2
     assert len(gc.get_objects()) < before / 2
-    assert gc.get_threshold() == (YOUNG, MIDDLE, OLD)
+    assert gc.get_threshold() == (YOUNG, MIDDLE, NEVER)
     new: list[list[int]] = [[]]
     assert any(one is new for one in gc.get_objects())
+
+
+async def test_what_outlives_the_small_rounds_goes_in_the_end() -> None:
+    """A cycle that is old by now is found."""
+    rest()
+    knot = Knot()
+    left = weakref.ref(knot)
+    gc.collect(0)
+    gc.collect(1)
+    del knot
+    collecting = asyncio.create_task(collect(0.001))
+    async with asyncio.timeout(30):
+        while left() is not None:
+            await asyncio.sleep(0.001)
+    collecting.cancel()

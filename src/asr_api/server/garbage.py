@@ -1,21 +1,31 @@
 """When Python looks for cycles of objects that nobody uses any more."""
 
+import asyncio
 import gc
 
-YOUNG, MIDDLE, OLD = 5_000, 3, 200
-"""After so many new objects that stay, so many such rounds, and so many of those (gc.set_threshold).
+YOUNG, MIDDLE = 5_000, 3
+"""After so many new objects that stay, and after so many such rounds, what is new is looked at (gc.set_threshold).
 
-The middle round looks at 15,000 objects, in some 30 ms on a slow core. An old round looks at all of them: with
-three thousand connections open, 0.25 s in which nobody is answered.
+The middle round looks at 15,000 objects, in some 30 ms on a slow core.
 """
 
+INTERVAL = 60.0
+"""Seconds between two looks at all objects. With three thousand connections open one takes 0.25 s, in which nobody
+is answered; by Python's own measure there would be one every few seconds then.
+"""
 
-def collect_rarely() -> None:
-    """Have what is there now never looked at again, and what comes in small portions. To be called when all is loaded.
+NEVER = 1 << 30
 
-    Nearly all that requests leave is freed at once, without this; a cycle that outlives the
-    small rounds waits for the rare one.
-    """
+
+def rest() -> None:
+    """Have what is there now never looked at again, and what comes in small portions. Call it when all is loaded."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, MIDDLE, OLD)
+    gc.set_threshold(YOUNG, MIDDLE, NEVER)
+
+
+async def collect(interval: float = INTERVAL) -> None:
+    """Look at all objects from time to time, for what has outlived the small rounds. Never returns."""
+    while True:
+        await asyncio.sleep(interval)
+        gc.collect()

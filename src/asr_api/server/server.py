@@ -17,13 +17,13 @@ from asr_api.gpu import Nvml
 from asr_api.hosting import Loaded
 from asr_api.models.progress import OnProgress
 from asr_api.pulse import Pulse
+from asr_api.server import garbage
 from asr_api.server.admin import AdminServer
 from asr_api.server.announcement import announce
 from asr_api.server.connections import Connections
 from asr_api.server.descriptors import connections_within, raise_descriptor_limit
 from asr_api.server.drain import Drain, DrainLimits
 from asr_api.server.edge import Edge
-from asr_api.server.garbage import collect_rarely
 from asr_api.server.listening import listen
 from asr_api.settings import Settings
 
@@ -57,6 +57,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._drain: Drain | None = None
         self._draining: asyncio.Task[None] | None = None
+        self._collecting: asyncio.Task[None] | None = None
         service = build_service(settings, on_ready=self._announce, on_failed=self._fail, on_progress=on_progress)
         self._service = service
         self.metrics = service.metrics
@@ -138,11 +139,14 @@ class Server:
 
     def _drained(self, drain: asyncio.Task[None]) -> None:
         self._edge.should_exit = True
+        if self._collecting is not None:
+            self._collecting.cancel()
         if not drain.cancelled() and drain.exception() is not None:
             logger.error("the drain broke off", exc_info=drain.exception())
 
     def _announce(self, loaded: Loaded) -> None:
-        collect_rarely()
+        garbage.rest()
+        self._collecting = asyncio.get_running_loop().create_task(garbage.collect(), name="garbage")
         keyed = bool(self._settings.api_keys.get_secret_value() or self._settings.api_keys_file)
         admin = self._admin.listener if self._admin is not None else None
         announce(loaded, self._listener, admin, keyed=keyed)
