@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from asr_api.server.garbage import MIDDLE, NEVER, YOUNG, collect, rest
+from asr_api.server.protocol import Connection
+
+from .serving import Client, Echo, get, served, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("restored")]
 
@@ -51,3 +54,29 @@ async def test_what_outlives_the_small_rounds_goes_in_the_end() -> None:
         while left() is not None:
             await asyncio.sleep(0.001)
     collecting.cancel()
+
+
+async def test_a_connection_that_ended_leaves_no_garbage() -> None:
+    """What it held is freed at once, whether it was closed by its client, by the server, or never said a word."""
+    async with served(Echo(), header_timeout=0.05) as server:
+        for number in range(4):
+            if number == 1:  # by now all that is made once is made
+                gc.collect()
+                gc.disable()
+            async with Client.connect(server.port) as client:
+                await client.send(get("/one", "Connection: close"))
+                await client.replies()
+            async with Client.connect(server.port) as client:
+                await client.send(get("/two"))
+                await client.reply()
+            async with Client.connect(server.port) as client:
+                await client.ended()
+            await until(lambda: not len(server.connections))
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            gc.collect()
+            assert [one for one in gc.garbage if isinstance(one, Connection)] == []
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()

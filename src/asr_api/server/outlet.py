@@ -63,6 +63,11 @@ class Outlet(asyncio.Transport):
             self._watch.cancel()
             self._watch = None
 
+    def release(self) -> None:
+        """Look no more, and tell nobody of anything any more: the connection is lost."""
+        self.forget()
+        self._on_close = self._on_stall = _nothing
+
     def _look_later(self) -> None:
         self._watch = self._loop.call_later(min(LOOK, self._timeout / 4), self.look)
 
@@ -100,3 +105,7 @@ class Outlet(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self._transport.resume_reading()
+
+
+def _nothing() -> None:
+    """Nobody is told."""

@@ -69,7 +69,7 @@ class Connection(StrictReader):
         self._deadline: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
         self._last_word: bytes | None = None
-        self._lingering = self._expelled = False
+        self._lingering = self._expelled = self._lost = False
 
     @property
     def silent(self) -> bool:
@@ -93,8 +93,16 @@ class Connection(StrictReader):
         if self._running is not None:  # uvicorn tells the last that came, not the one at work
             self._disconnect(self._running)
         self._forget_deadline()
-        self._outlet.forget()
+        self._outlet.release()
         self._registry.closed(self, self._ended or "client")
+        self._lost = True
+        if self._running is None:
+            self._untie()
+
+    def _untie(self) -> None:
+        """Let go of what holds this, so that all of it is freed now and not when somebody looks for cycles."""
+        self._unset_keepalive_if_required()
+        self.parser = self.cycle = self.flow = None  # type: ignore[assignment]
 
     def _count_loss(self, exc: Exception | None) -> None:
         if self._ended in (None, "client") and self.in_head and self.begun and self._running is None:
@@ -155,6 +163,8 @@ class Connection(StrictReader):
         self._running = None
         self.since = self.loop.time()
         super().on_response_complete()
+        if self._lost and self._running is None:
+            self._untie()
         if self._running is not None or self._outlet.is_closing():
             return
         if self._last_word is not None:
