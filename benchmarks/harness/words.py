@@ -1,13 +1,18 @@
 """How far a transcript is from the words that were said."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import jiwer
+from whisper_normalizer.basic import BasicTextNormalizer
+from whisper_normalizer.english import EnglishTextNormalizer
 
 UNSPACED = frozenset({"zh", "ja", "yue", "th", "lo", "my"})
 """Languages written without spaces: their characters count as words, as is the custom."""
+
+YO = str.maketrans("ёЁ", "еЕ")
+"""Russian yo is written ye as often as not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,14 @@ def word_errors(pairs: Sequence[Spoken]) -> float | None:
 
 
 def normalise(text: str, language: str) -> str:
-    """Words in lower case with single spaces: no punctuation, and Russian yo is written ye."""
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("ё", "е")
-    kept = "".join(letter if _belongs_to_word(letter) else " " for letter in folded.translate({39: None, 0x2019: None}))
-    return " ".join("".join(kept.split()) if language in UNSPACED else kept.split())
+    """The words with single spaces, as OpenAI normalises texts before it compares them (Radford et al. 2022, app. C).
+
+    Case, punctuation and, in English, spelling do not count, nor whether numbers are digits or words.
+    Characters of languages without spaces stand alone.
+    """
+    return str(_normaliser(language)(text.translate(YO))).strip()
 
 
-def _belongs_to_word(letter: str) -> bool:
-    """Letters, numbers and the marks on letters, without which Hindi falls to pieces."""
-    return unicodedata.category(letter)[0] in "LNM"
+@cache
+def _normaliser(language: str) -> BasicTextNormalizer | EnglishTextNormalizer:
+    return EnglishTextNormalizer() if language == "en" else BasicTextNormalizer(split_letters=language in UNSPACED)

@@ -13,9 +13,21 @@ class TimedWord:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedSegment:
+    """A segment with its times in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
-    """A transcript; `language` is Whisper's code, None where nothing was heard; `words` only where times were asked."""
+    """A transcript; `language` is Whisper's code, None where nothing was heard; `words` only where times were asked,
+    `segments` only where the side has them.
+    """
 
     text: str
     language: str | None
     words: tuple[TimedWord, ...] = ()
+    segments: tuple[TimedSegment, ...] = ()

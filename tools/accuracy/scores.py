@@ -1,25 +1,25 @@
 """Word errors and languages, a recording and all together, and both sides beside each other."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import jiwer
 from benchmarks.harness.clips import Clip
-from benchmarks.harness.words import UNSPACED, normalise
+from benchmarks.harness.words import normalise
 
 from .bootstrap import Interval, difference, error_rate
 from .heard import Heard
 
 OURS = "asr-api"
 DEFAULTS = "faster-whisper"
+WITH_VAD = "faster-whisper, vad_filter"
+BATCHED = "BatchedInferencePipeline"
+COMPARATORS = (DEFAULTS, WITH_VAD, BATCHED)
+"""Everyone's ways of asking faster-whisper."""
 LIKE_OURS = "faster-whisper, our search"
 """With the beams of the service, and without timestamps."""
 ALL = "all"
-
-
-LATIN_WORD_OR_CHARACTER = re.compile(r"[!-\u024f]+|\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Score:
     @classmethod
     def of(cls, clip: Clip, heard: Heard) -> Self:
         """Wrong, missing and added words count one each, whatever the case and the punctuation."""
-        said = words_of(clip.text, clip.language)
-        found = jiwer.process_words(said, words_of(heard.text, clip.language))
+        said = normalise(clip.text, clip.language)
+        found = jiwer.process_words(said, normalise(heard.text, clip.language))
         return cls(clip, heard, len(said.split()), found.substitutions + found.deletions + found.insertions)
 
     @property
@@ -69,15 +69,6 @@ class Row:
     @property
     def worse_than(self) -> list[str]:
         return [side for side, column in self.columns.items() if column.worse]
-
-
-def words_of(text: str, language: str) -> str:
-    """Words in lower case without marks, between spaces; characters where the language has no spaces.
-
-    There a Latin word counts as one: Chinese taken for English is not an error a letter.
-    """
-    spaced = normalise(text, "en")
-    return " ".join(LATIN_WORD_OR_CHARACTER.findall(spaced)) if language in UNSPACED else spaced
 
 
 def compare(scores: Mapping[str, Sequence[Score]]) -> list[Row]:

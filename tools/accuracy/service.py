@@ -12,7 +12,7 @@ from benchmarks.harness.clips import Clip
 from benchmarks.harness.metrics import Served
 from benchmarks.harness.process import free_port, running
 
-from .heard import Heard, TimedWord
+from .heard import Heard, TimedSegment, TimedWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,20 @@ class Service:
 
     def served(self) -> Served:
         """What it says of itself."""
-        return Served.parse(httpx2.get(f"{self.url}/metrics").raise_for_status().text)
+        return Served.parse(self.metrics())
 
-    def hear(self, clips: Sequence[Clip], *, words: bool = False) -> list[Heard]:
-        """The transcripts in the order of the clips; the service finds the language.
+    def hear(self, clips: Sequence[Clip], *, words: bool = False, **fields: str) -> list[Heard]:
+        """The transcripts in the order of the clips; the service finds the language unless `fields`, which are
+        those of `/transcribe`, say it. `response_format="verbose_json"` among them brings segments.
 
         Raises httpx2.HTTPError for the first request that is refused.
         """
-        fields = {"response_format": "verbose_json", "timestamp_granularities": "word"} if words else {}
-        return asyncio.run(_post_all(self.url, clips, fields, self.concurrency))
+        timed = {"response_format": "verbose_json", "timestamp_granularities": "word"} if words else {}
+        return asyncio.run(_post_all(self.url, clips, timed | fields, self.concurrency))
+
+    def metrics(self) -> str:
+        """`/metrics` as it is now."""
+        return httpx2.get(f"{self.url}/metrics").raise_for_status().text
 
 
 @contextmanager
@@ -67,4 +72,5 @@ def parse(body: dict[str, Any]) -> Heard:
         for segment in body.get("segments", ())
         for word in segment.get("words", ())
     )
-    return Heard(body["text"], body["language"], words)
+    segments = tuple(TimedSegment(one["text"], one["start"], one["end"]) for one in body.get("segments", ()))
+    return Heard(body["text"], body["language"], words, segments)
