@@ -60,6 +60,10 @@ def test_nothing_is_fetched_but_what_the_lock_names() -> None:
         assert "--no-index --no-deps" in line or ("--require-hashes" in line and "--only-binary :all:" in line)
 
 
+BUILD = "asr-api (pyproject.toml:build)"
+"""How the lock names the build backend's group."""
+
+
 def only_for_building() -> set[str]:
     """The packages of the lock that nothing but the build backend wants, by the lock's own comments."""
     wanted: dict[str, set[str]] = {}
@@ -67,10 +71,10 @@ def only_for_building() -> set[str]:
     for line in LOCK.read_text(encoding="utf-8").splitlines():
         if found := re.match(r"([a-z0-9._-]+)==", line):
             name = found[1]
-        elif found := re.match(r"    #\s+(?:via )?([a-z].*)", line):
+        elif found := re.match(r"    #\s+(?:via )?(?!via$)([a-z].*)", line):
             wanted.setdefault(name, set()).add(found[1])
-    found_names = {name for name, by in wanted.items() if by == {"asr-api (pyproject.toml:build)"}}
-    while more := {name for name, by in wanted.items() if by <= found_names} - found_names:
+    found_names: set[str] = set()
+    while more := {name for name, by in wanted.items() if by <= found_names | {BUILD}} - found_names:
         found_names |= more
     return found_names
 

@@ -25,6 +25,10 @@ def strict_server(model_dir: Path) -> ServerProcess:
     )
 
 
+ATTEMPTS = 1_000
+"""Of a millisecond or so each."""
+
+
 class Slow:
     """A request that has sent its head only; it has its place for as long as it likes."""
 
@@ -41,8 +45,8 @@ class Slow:
             "Expect: 100-continue",
         ]
         self._connection.sendall("\r\n".join([*head, "", ""]).encode())
-        # The server wants the body only once the request has its place.
-        assert self._connection.recv(1024).startswith(b"HTTP/1.1 100 ")
+        self.has_place = self._connection.recv(1024).startswith(b"HTTP/1.1 100 ")
+        """The server wants the body only once the request has its place."""
 
     def finish(self) -> None:
         """Send the rest; on return the request is answered and its place is free."""
@@ -52,10 +56,15 @@ class Slow:
 
 @contextmanager
 def slow_request(server: ServerProcess) -> Iterator[Slow]:
-    """A request that holds a place of a strict server."""
+    """A request that holds a place of a strict server; that of the last one is free a moment after its answer."""
     address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port or 80), timeout=60) as connection:
-        yield Slow(connection, address.netloc)
+    for _ in range(ATTEMPTS):
+        with socket.create_connection((address.hostname, address.port or 80), timeout=60) as connection:
+            slow = Slow(connection, address.netloc)
+            if slow.has_place:
+                yield slow
+                return
+    raise AssertionError("the place of the last request is not free yet")
 
 
 class Stumbling(FakeService):

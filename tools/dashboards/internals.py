@@ -95,6 +95,12 @@ PROCESS = Row(
             quantiles("asr_event_loop_lag_seconds", 0.5, 0.99, by=("instance",)),
         ),
         Panel(
+            "Tasks of the event loop",
+            "A few for each request in progress and each connection; a line that only climbs is a leak.",
+            "short",
+            (Target("asr_event_loop_tasks{@here}", "{{instance}}"),),
+        ),
+        Panel(
             "Memory",
             "Resident memory of the process itself, without its decode workers.",
             "bytes",
