@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tests.faults.disconnects import disconnects
 from tests.faults.endurance import endurance
@@ -16,7 +16,7 @@ from tests.faults.service_faults import service_kill
 from tests.faults.slow_clients import slow_clients
 from tests.faults.wire import wire
 
-Arguments = dict[str, int]
+Arguments = Mapping[str, int | str]
 
 SIEGE = {"requests": 8, "crawlers": 40, "bodies": 40, "idlers": 150, "seconds": 8}
 LONG_SIEGE = {"requests": 150, "crawlers": 500, "bodies": 500, "idlers": 2_000, "seconds": 60, "strict": True}
@@ -29,6 +29,11 @@ CAMPAIGNS: dict[str, tuple[Callable[..., Verdict], Arguments, Arguments]] = {
     "disconnects": (disconnects, {"count": 5}, {"count": 200}),
     "poison": (poison, {"count": 100}, {"count": 1_000}),
     "overload": (overload, {"seconds": 3, "times": 5, "places": 16}, {"seconds": 60, "times": 10, "strict": True}),
+    "overload-base": (
+        overload,
+        {"seconds": 12, "times": 5, "places": 16, "model": "base"},
+        {"seconds": 60, "times": 10, "model": "base", "strict": True},
+    ),
     "slow-clients": (slow_clients, SIEGE, LONG_SIEGE),
     "endurance": (endurance, {"count": 32, "warm_up": 32}, {"count": 10_000, "warm_up": 1_000}),
     "wire": (wire, {"count": 300}, {"count": 20_000}),
