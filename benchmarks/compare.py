@@ -1,14 +1,17 @@
 """The service beside faster-whisper in a plain FastAPI app: same weights, clips, machine, compute type and beams.
 
     python benchmarks/compare.py --concurrency 16,1 --rounds 3 --json compare.json
+    python benchmarks/compare.py --rival "theirs=http://127.0.0.1:9000" --rival-model whisper-1
+    python benchmarks/compare.py --rival "theirs=python server.py --port {port}"
 
-Three servers, each a process of its own, take turns; another goes first in each round.
+The servers, each a process of its own, take turns; another goes first in each round. Any that speaks OpenAI's
+API may join, by its address or by the command line that starts it; which weights it has is for you to see to.
 """
 
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,11 +24,12 @@ from asr_api.engine.whisper import available_cores, choose_compute_type, choose_
 from asr_api.models.resolve import resolve_model
 from asr_api.settings import Settings
 from harness.clips import Choice, Clip, choose, clips_for, draw, read_clips
+from harness.contenders import PORT, Contender, Running
 from harness.figures import Figures
-from harness.loop import Run, closed_loop
+from harness.loop import Run
 from harness.machine import Processors
 from harness.metrics import Served
-from harness.process import ServerFailed, ServerProcess, free_port, running
+from harness.process import ServerFailed
 from harness.report import Setting, say, tell, write_json
 from harness.table import figure, markdown, percent
 
@@ -38,7 +42,7 @@ SPOKEN = Choice(2.5, 14, ("en", "ru"))
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What is the same for all three."""
+    """What is the same for the three that are always there."""
 
     model: str
     folder: Path
@@ -47,14 +51,16 @@ class Conditions:
     beam_size: int
     cpu_threads: int
 
-    def command(self, name: str, port: int) -> list[str]:
-        """The command line of one of the three servers."""
-        if name == OURS:
-            program = ["-m", "asr_api", "serve", "--model", self.model]
-        else:
-            style = "batched" if name == BASELINE else "sequential"
-            program = [str(Path(__file__).with_name("rival.py")), str(self.folder), "--style", style]
-        return [sys.executable, *program, "--port", str(port), *self._options()]
+    def contenders(self) -> list[Contender]:
+        """The service, and the two plain servers."""
+        ours = ("-m", "asr_api", "serve", "--model", self.model)
+        script = str(Path(__file__).with_name("rival.py"))
+        plain = {BASELINE: "batched", SEQUENTIAL: "sequential"}
+        programs = {OURS: ours} | {name: (script, str(self.folder), "--style", how) for name, how in plain.items()}
+        return [
+            Contender(name, command=(sys.executable, *program, "--port", PORT, *self._options()))
+            for name, program in programs.items()
+        ]
 
     def _options(self) -> Iterator[str]:
         for option in ("device", "compute_type", "beam_size", "cpu_threads"):
@@ -68,7 +74,7 @@ class Turn:
 
     server: str
     run: Run
-    cpu_seconds: float
+    cpu_seconds: float | None
     others_cores: float | None
 
 
@@ -94,7 +100,7 @@ class Row:
         return cls(
             server=server,
             figures=figures,
-            cpu_per_audio_second=ratio(sum(turn.cpu_seconds for turn in own), figures.audio_seconds),
+            cpu_per_audio_second=ratio(_sum(turn.cpu_seconds for turn in own), figures.audio_seconds),
             others_cores=max((turn.others_cores for turn in own if turn.others_cores is not None), default=None),
             round_seconds=tuple(turn.run.seconds for turn in own),
             baseline=baseline,
@@ -115,6 +121,12 @@ class Row:
         ]
 
 
+def _sum(values: Iterable[float | None]) -> float | None:
+    """None where one is not known."""
+    known = list(values)
+    return None if None in known else sum(value or 0.0 for value in known)
+
+
 def ratio(value: float | None, other: float | None) -> float | None:
     return None if value is None or not other else value / other
 
@@ -125,35 +137,35 @@ def beside(value: float | None, other: float | None) -> str:
 
 
 @contextmanager
-def servers(conditions: Conditions) -> Iterator[dict[str, ServerProcess]]:
-    """The three servers, started one after another."""
+def servers(contenders: Sequence[Contender]) -> Iterator[list[Running]]:
+    """All servers, started one after another."""
     with ExitStack() as stack:
-        started = {}
-        for name in (OURS, BASELINE, SEQUENTIAL):
-            tell(f"starting {name}")
-            port = free_port()
-            started[name] = stack.enter_context(running(conditions.command(name, port), port))
+        started = []
+        for contender in contenders:
+            tell(f"starting {contender.name}")
+            started.append(stack.enter_context(contender.started()))
         yield started
 
 
-def take_turn(name: str, process: ServerProcess, clips: Sequence[Clip], users: int) -> Turn:
-    before, processors = process.cpu_seconds(), Processors.look()
-    run = asyncio.run(closed_loop(process.url, clips, users))
-    taken = process.cpu_seconds() - before
+def take_turn(server: Running, clips: Sequence[Clip], users: int) -> Turn:
+    name = server.contender.name
+    before, processors = server.cpu_seconds(), Processors.look()
+    run = asyncio.run(server.hear(clips, users))
+    after = server.cpu_seconds()
+    taken = None if before is None or after is None else after - before
     tell(f"{name}, {users} users: {len(clips)} clips in {run.seconds:.1f} s")
     for error in sorted({answer.error for answer in run.answers if answer.error}):
         tell(f"  {error}")
-    return Turn(name, run, taken, processors.taken_by_others(taken, run.seconds))
+    return Turn(name, run, taken, processors.taken_by_others(taken or 0.0, run.seconds))
 
 
-def play(started: Mapping[str, ServerProcess], clips: Sequence[Clip], users: int, rounds: int) -> list[Row]:
+def play(started: Sequence[Running], clips: Sequence[Clip], users: int, rounds: int) -> list[Row]:
     """All rounds at one concurrency: every server gets the same clips in the same order."""
-    names = list(started)
     turns = []
     for number in range(rounds):
-        first = number % len(names)
-        turns += [take_turn(name, started[name], clips, users) for name in names[first:] + names[:first]]
-    return [Row.of(name, turns) for name in names]
+        first = number % len(started)
+        turns += [take_turn(server, clips, users) for server in (*started[first:], *started[:first])]
+    return [Row.of(server.contender.name, turns) for server in started]
 
 
 def conditions_for(model: str, device: str, compute_type: str, beam_size: int) -> Conditions:
@@ -178,15 +190,18 @@ def main(
     concurrency: Annotated[str, typer.Option(help="users at once, one run each")] = "16,1",
     rounds: Annotated[int, typer.Option(help="rounds at each concurrency", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="decides which clips, and their order")] = 1,
+    rival: Annotated[list[str] | None, typer.Option(help="another: NAME=URL, or NAME=COMMAND with {port}")] = None,
+    rival_model: Annotated[str, typer.Option(help="the model that rivals are asked for")] = "whisper-1",
     json: Annotated[Path | None, typer.Option(help="file to write the figures to")] = None,
 ) -> None:
     """Measure the service and two plain servers on faster-whisper side by side."""
+    rivals = [Contender.parse(text, rival_model) for text in rival or ()]
     conditions = conditions_for(model, device, compute_type, beam_size)
     drawn = draw(choose(read_clips(clips or clips_for(model)[0]), SPOKEN), count, seed)
     rows: list[Row] = []
-    with servers(conditions) as started:
-        for process in started.values():
-            asyncio.run(closed_loop(process.url, drawn[:1], 1))  # the first call of all is slower than any other
+    with servers([*conditions.contenders(), *rivals]) as started:
+        for server in started:
+            asyncio.run(server.warm_up(drawn[0]))
         for users in concurrency.split(","):
             rows += play(started, drawn, int(users), rounds)
     served = Served(__version__, model, conditions.device, conditions.compute_type)
@@ -199,5 +214,5 @@ def main(
 if __name__ == "__main__":
     try:
         typer.run(main)
-    except ServerFailed as error:
+    except (ServerFailed, ValueError) as error:
         sys.exit(str(error))

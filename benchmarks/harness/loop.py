@@ -14,6 +14,22 @@ from .clips import Clip
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Where clips are posted, and the fields that go along."""
+
+    path: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+TRANSCRIBE = Route("/transcribe")
+
+
+def openai_route(model: str) -> Route:
+    """That of OpenAI's API."""
+    return Route("/v1/audio/transcriptions", {"model": model})
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came back for one clip after how many seconds: a text, or why there is none.
 
@@ -38,8 +54,10 @@ class Run:
     seconds: float
 
 
-async def closed_loop(url: str, clips: Sequence[Clip], concurrency: int, *, tell_language: bool = False) -> Run:
-    """Post each clip once to `url`/transcribe, with `concurrency` requests under way, over kept connections.
+async def closed_loop(
+    url: str, clips: Sequence[Clip], concurrency: int, *, tell_language: bool = False, route: Route = TRANSCRIBE
+) -> Run:
+    """Post each clip once to the server at `url`, with `concurrency` requests under way, over kept connections.
 
     Files are read beforehand. The last requests run with less company: a share of
     `concurrency / len(clips)` of the run at most. Raises nothing for a refusal: it is in the answer.
@@ -50,7 +68,7 @@ async def closed_loop(url: str, clips: Sequence[Clip], concurrency: int, *, tell
         for clip in waiting:
             await desk.post(clip, time.perf_counter())
 
-    async with _desk(url, clips, tell_language) as desk:
+    async with _desk(url, clips, route, tell_language) as desk:
         started = time.perf_counter()
         async with asyncio.TaskGroup() as users:
             for _ in range(concurrency):
@@ -68,7 +86,7 @@ async def open_loop(url: str, clips: Sequence[Clip], rate: float, seed: int, *, 
         await asyncio.sleep(due - time.perf_counter())
         await desk.post(clip, due)
 
-    async with _desk(url, clips, tell_language) as desk:
+    async with _desk(url, clips, TRANSCRIBE, tell_language) as desk:
         started = due = time.perf_counter()
         async with asyncio.TaskGroup() as arrivals:
             for clip in clips:
@@ -83,25 +101,28 @@ class _Desk:
 
     client: httpx2.AsyncClient
     contents: Mapping[Path, bytes]
+    route: Route
     tell_language: bool
     answers: list[Answer] = field(default_factory=list)
 
     async def post(self, clip: Clip, due: float) -> None:
-        fields = {"language": clip.language} if self.tell_language else {}
-        self.answers.append(await _post(self.client, clip, self.contents[clip.path], fields, due))
+        told = {"language": clip.language} if self.tell_language else {}
+        route = Route(self.route.path, {**self.route.fields, **told})
+        self.answers.append(await _post(self.client, clip, self.contents[clip.path], route, due))
 
 
 @asynccontextmanager
-async def _desk(url: str, clips: Sequence[Clip], tell_language: bool) -> AsyncIterator[_Desk]:
+async def _desk(url: str, clips: Sequence[Clip], route: Route, tell_language: bool) -> AsyncIterator[_Desk]:
     contents = {path: path.read_bytes() for path in {clip.path for clip in clips}}
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx2.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
-        yield _Desk(client, contents, tell_language)
+        yield _Desk(client, contents, route, tell_language)
 
 
-async def _post(client: httpx2.AsyncClient, clip: Clip, content: bytes, fields: dict[str, str], due: float) -> Answer:
+async def _post(client: httpx2.AsyncClient, clip: Clip, content: bytes, route: Route, due: float) -> Answer:
+    file = (clip.path.name, content)
     try:
-        response = await client.post("/transcribe", files={"file": (clip.path.name, content)}, data=fields)
+        response = await client.post(route.path, files={"file": file}, data=dict(route.fields))
     except httpx2.RequestError as error:
         return Answer(clip, time.perf_counter() - due, error=f"{type(error).__name__}: {error}")
     seconds = time.perf_counter() - due

@@ -35,16 +35,17 @@ class ServerProcess:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int) -> Iterator[ServerProcess]:
-    """Start a server that will listen on `port`, wait until `/readyz` says 200, and stop it in the end.
+def running(command: Sequence[str], port: int, probe: str = "/readyz") -> Iterator[ServerProcess]:
+    """Start a server that will listen on `port`, wait until `probe` says 200, and stop it in the end.
 
-    Raises ServerFailed where it ends before it is ready, or is not ready in time.
+    Where there is no `probe` it is ready when it answers at all. Raises ServerFailed where it ends before it is
+    ready, or is not ready in time.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         server = ServerProcess(f"http://127.0.0.1:{port}", process.pid)
         try:
-            if fault := _await_ready(process, server.url):
+            if fault := _await_ready(process, server.url + probe, any_answer=not probe):
                 output.seek(0)
                 raise ServerFailed(f"{' '.join(command)} {fault}:\n{output.read()[-2000:]}")
             yield server
@@ -58,21 +59,21 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _await_ready(process: subprocess.Popen[bytes], url: str) -> str | None:
+def _await_ready(process: subprocess.Popen[bytes], url: str, *, any_answer: bool) -> str | None:
     """None once the server is ready, else why it is not."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
             return f"ended with exit code {process.returncode}"
-        if _is_ready(url):
+        if _is_ready(url, any_answer=any_answer):
             return None
         time.sleep(POLL)
     return f"was not ready after {START_TIMEOUT:.0f} s"
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(url: str, *, any_answer: bool) -> bool:
     try:
-        return httpx2.get(f"{url}/readyz").is_success
+        return httpx2.get(url).is_success or any_answer
     except httpx2.RequestError:
         return False
 
