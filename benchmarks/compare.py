@@ -11,8 +11,7 @@ API may join, by its address or by the command line that starts it; which weight
 import asyncio
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -23,21 +22,17 @@ from asr_api import __version__
 from asr_api.engine.whisper import available_cores, choose_compute_type, choose_device
 from asr_api.models.resolve import resolve_model
 from asr_api.settings import Settings
-from harness.clips import Choice, Clip, choose, clips_for, draw, read_clips
-from harness.contenders import PORT, Contender, Running
-from harness.figures import Figures
-from harness.loop import Run
-from harness.machine import Processors
+from harness.clips import choose, clips_for, draw, read_clips
+from harness.contenders import PORT, Contender
+from harness.contest import HEADER, SPOKEN, Row, play, servers
 from harness.metrics import Served
 from harness.process import ServerFailed
-from harness.report import Setting, say, tell, write_json
-from harness.table import figure, markdown, percent
+from harness.report import Setting, say, write_json
+from harness.table import markdown
 
 OURS = "asr-api"
 BASELINE = "batched pipeline, a call a request"
 SEQUENTIAL = "sequential"
-HEADER = ("server", "users", "clips/s", "p50 s", "p95 s", "CPU s / audio s", "others' cores", "word errors %", "errors")
-SPOKEN = Choice(2.5, 14, ("en", "ru"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,106 +61,6 @@ class Conditions:
         for option in ("device", "compute_type", "beam_size", "cpu_threads"):
             yield f"--{option.replace('_', '-')}"
             yield str(getattr(self, option))
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One server's run in one round, with the processor time that it and that others took."""
-
-    server: str
-    run: Run
-    cpu_seconds: float | None
-    others_cores: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One server at one concurrency over all rounds, and the baseline's figures for the same.
-
-    `round_seconds` is the length of each round; `others_cores` is of the round that was disturbed the most.
-    """
-
-    server: str
-    figures: Figures
-    cpu_per_audio_second: float | None
-    others_cores: float | None
-    round_seconds: tuple[float, ...]
-    baseline: Figures
-
-    @classmethod
-    def of(cls, server: str, turns: Sequence[Turn]) -> "Row":
-        own = [turn for turn in turns if turn.server == server]
-        figures = Figures.of([turn.run for turn in own])
-        baseline = Figures.of([turn.run for turn in turns if turn.server == BASELINE])
-        return cls(
-            server=server,
-            figures=figures,
-            cpu_per_audio_second=ratio(_sum(turn.cpu_seconds for turn in own), figures.audio_seconds),
-            others_cores=max((turn.others_cores for turn in own if turn.others_cores is not None), default=None),
-            round_seconds=tuple(turn.run.seconds for turn in own),
-            baseline=baseline,
-        )
-
-    def cells(self) -> list[str]:
-        own, other = self.figures, self.baseline
-        return [
-            self.server,
-            str(own.concurrency),
-            beside(own.requests_per_second, other.requests_per_second),
-            beside(own.p50, other.p50),
-            beside(own.p95, other.p95),
-            figure(self.cpu_per_audio_second, 3),
-            figure(self.others_cores),
-            percent(own.word_errors),
-            str(own.errors),
-        ]
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    """None where one is not known."""
-    known = list(values)
-    return None if None in known else sum(value or 0.0 for value in known)
-
-
-def ratio(value: float | None, other: float | None) -> float | None:
-    return None if value is None or not other else value / other
-
-
-def beside(value: float | None, other: float | None) -> str:
-    """The value, and how many times the other it is."""
-    return f"{figure(value)} ({figure(ratio(value, other))}x)"
-
-
-@contextmanager
-def servers(contenders: Sequence[Contender]) -> Iterator[list[Running]]:
-    """All servers, started one after another."""
-    with ExitStack() as stack:
-        started = []
-        for contender in contenders:
-            tell(f"starting {contender.name}")
-            started.append(stack.enter_context(contender.started()))
-        yield started
-
-
-def take_turn(server: Running, clips: Sequence[Clip], users: int) -> Turn:
-    name = server.contender.name
-    before, processors = server.cpu_seconds(), Processors.look()
-    run = asyncio.run(server.hear(clips, users))
-    after = server.cpu_seconds()
-    taken = None if before is None or after is None else after - before
-    tell(f"{name}, {users} users: {len(clips)} clips in {run.seconds:.1f} s")
-    for error in sorted({answer.error for answer in run.answers if answer.error}):
-        tell(f"  {error}")
-    return Turn(name, run, taken, processors.taken_by_others(taken or 0.0, run.seconds))
-
-
-def play(started: Sequence[Running], clips: Sequence[Clip], users: int, rounds: int) -> list[Row]:
-    """All rounds at one concurrency: every server gets the same clips in the same order."""
-    turns = []
-    for number in range(rounds):
-        first = number % len(started)
-        turns += [take_turn(server, clips, users) for server in (*started[first:], *started[:first])]
-    return [Row.of(server.contender.name, turns) for server in started]
 
 
 def conditions_for(model: str, device: str, compute_type: str, beam_size: int) -> Conditions:
@@ -203,7 +98,7 @@ def main(
         for server in started:
             asyncio.run(server.warm_up(drawn[0]))
         for users in concurrency.split(","):
-            rows += play(started, drawn, int(users), rounds)
+            rows += play(started, drawn, int(users), rounds, BASELINE)
     served = Served(__version__, model, conditions.device, conditions.compute_type)
     setting = Setting(served, len(drawn), seed, f"{beam_size} beams, {rounds} rounds")
     say(f"{setting}\n\n{markdown(HEADER, [row.cells() for row in rows])}")
