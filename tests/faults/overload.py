@@ -1,9 +1,14 @@
-"""Ten times what the service can do, for a minute: it must do as much as ever, and refuse the rest at once."""
+"""Ten times what the service can do, for a minute: it must do as much as ever, and refuse the rest at once.
+
+The service has all cores but one, and who asks has that one: the load must not be made at the cost of what it loads.
+"""
 
 import itertools
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from benchmarks.harness.clips import CALLSIGN, Choice, choose, clips_for, read_clips
@@ -114,7 +119,8 @@ def overload(
     also goodput and the time of refusals, which a machine that others use spoils.
     """
     ramp = min(5.0, seconds / 6)
-    with Server(model=model, max_concurrent_requests=places) as server:
+    server = Server(model=model, max_concurrent_requests=places)
+    with on_a_core_of_its_own() as server.cores, server:
         ledger = Ledger.of(server)
         calm = Plan(*server.address, _sounds(model), seconds / 2 + ramp, users=places)
         before = _phase("capacity, before", server, calm, ramp)
@@ -133,6 +139,18 @@ def overload(
     text = markdown(HEADER, [phase.cells() for phase in phases]) + ledger.table()
     text += f"  goodput {_share(*phases):.1%} of the capacity\n" + "".join(f"  missed: {miss}\n" for miss in missed)
     return Verdict(text, (*findings, *(missed if strict else ())))
+
+
+@contextmanager
+def on_a_core_of_its_own() -> Iterator[Set[int]]:
+    """This thread on one core, and the others, which are left; none are where there is one core only."""
+    cores = os.sched_getaffinity(0)
+    own = {max(cores)} if len(cores) > 1 else cores
+    os.sched_setaffinity(0, own)
+    try:
+        yield cores - own
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def _sounds(model: str) -> list[Sound]:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -105,6 +105,8 @@ class Server:
 
     def __init__(self, folder: Path | None = None, **settings: object) -> None:
         self._kept = folder is not None
+        self.cores: Set[int] = frozenset()
+        """Those that it may use, from its start on; all where there are none."""
         self.folder = folder or Path(tempfile.mkdtemp(prefix="asr-api-faults-"))
         self.spool = self.folder / "spool"
         self._log = self.folder / "log.jsonl"
@@ -159,6 +161,8 @@ class Server:
         environ = environment(self.folder / "models", **self._settings)
         with self._log.open("ab") as log, self._printed.open("ab") as printed:
             self._process = subprocess.Popen(command, env=environ, stdout=printed, stderr=log, stdin=subprocess.DEVNULL)
+        if self.cores:  # before it has children, which have the same
+            os.sched_setaffinity(self._process.pid, self.cores)
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
         """Ask `/readyz` until it is so. Raises RuntimeError where the process ends or the time passes before."""
