@@ -62,11 +62,11 @@ def test_a_part_that_is_missing_is_an_error() -> None:
 def test_report_has_the_bars_of_all_parts() -> None:
     """Each with the name of its part; without any it says so."""
     sections = [Section("clips", "Clips", Bars(["en: worse"])), Section("long", "Long files", Bars([]))]
-    report = Report(sections, full=False)
+    report = Report(sections, {"full": False})
     assert report.missed == ["clips: en: worse"]
     assert str(report).startswith("Missed: clips: en: worse\n")
     assert report.as_json()["parts"] == {"clips": {"bars": 1}, "long": {"bars": 0}}
-    assert str(Report(sections[1:], full=False)).startswith("No bar was missed.")
+    assert str(Report(sections[1:], {"full": False})).startswith("No bar was missed.")
     assert str(sections[0]) == "## Clips\n\na table"
 
 
@@ -170,7 +170,7 @@ def test_settings_are_told_with_their_cost() -> None:
 
 def test_drawing_has_a_point_a_setting() -> None:
     """Each with its name, inside the field; it is drawn from the figures that were kept as JSON."""
-    report = Report([Section("defaults", "Decoding defaults", defaults(other="red"))], full=False)
+    report = Report([Section("defaults", "Decoding defaults", defaults(other="red"))], {"full": False})
     points = points_of(json.loads(json.dumps(report.as_json())))
     assert [(one.name, one.group, one.cost, one.errors) for one in points] == [
         ("5 beams, int8", "int8", 0.2, 0.0),

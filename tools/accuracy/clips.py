@@ -16,27 +16,23 @@ SHORTEST = 1.5
 """Seconds that a prompt must last: shorter ones are a word or two."""
 
 
-def measure(full: bool) -> Comparison:
+def measure(full: bool, every: int = 1) -> Comparison:
     """Raises NoPackages, StartupError, ServerFailed and httpx2.HTTPError."""
-    return compared(MODEL, recordings(full))
+    return compared(MODEL, recordings(full, every))
 
 
-def recordings(full: bool) -> list[Clip]:
-    """Those of the repository, and of Debian's prompts those that it does not carry."""
+def recordings(full: bool, every: int = 1) -> list[Clip]:
+    """Those of the repository, and of Debian's prompts that it does not carry each `every`-th."""
     own = carried()
-    return (
-        [*own, *(clip for clip in prompts() if f"{clip.language}-{clip.path.name}" not in names(own))] if full else own
-    )
+    known = {clip.path.name for clip in own}
+    others = prompts() if full else []
+    return own + [clip for clip in others if f"{clip.language}-{clip.path.name}" not in known][::every]
 
 
 def prompts() -> list[Clip]:
     """The prompts with texts, in English and in Russian. Raises NoPackages."""
     found = [clip for speaker in debian.SPEAKERS if speaker.texts for clip in debian.prompts(speaker.language)]
     return [clip for clip in found if clip.seconds > SHORTEST]
-
-
-def names(clips: list[Clip]) -> set[str]:
-    return {clip.path.name for clip in clips}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json as json_text
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,15 +27,17 @@ NOT_HERE = (NoPackages, NoSynthesiser, ServerFailed, StartupError, httpx2.HTTPEr
 """What keeps a part from being measured, with a sentence that says why."""
 
 Full = Annotated[bool, typer.Option("--full", help="Debian's recordings too, fetched once by apt-get")]
+Every = Annotated[int, typer.Option(min=1, help="of Debian's recordings only each n-th")]
 Json = Annotated[Path | None, typer.Option(help="file to write the figures to")]
 
 
 def alone(name: str) -> None:
-    """The command line of one part: `--full` and `--json`."""
+    """The command line of one part: `--full`, `--every` for parts that know it, and `--json`."""
 
-    def run_alone(full: Full = False, json: Json = None) -> None:
+    def run_alone(full: Full = False, every: Every = 1, json: Json = None) -> None:
         """Measure this part."""
-        measured([part_named(name)], full=full, json=json)
+        options = {"every": every} if every > 1 else {}
+        measured([part_named(name)], full=full, json=json, **options)
 
     typer.run(run_alone)
 
@@ -52,16 +54,16 @@ def run(
     measured([one for one in PARTS if not part or one.name in part], full=full, json=json)
 
 
-def measured(parts: Sequence[Part], *, full: bool, json: Path | None) -> None:
+def measured(parts: Sequence[Part], *, full: bool, json: Path | None, **options: int) -> None:
     """Measure and tell all parts. Raises typer.Exit where a bar is missed or a part cannot be measured."""
     clock = _Clock()
     sections: list[Section] = []
     for number, part in enumerate(parts, start=1):
         tell(f"{clock} {part.name}, {number} of {len(parts)}")
-        section = Section(part.name, part.title, _measured(part, full))
+        section = Section(part.name, part.title, _measured(part, full, options))
         say(f"{section}\n")
         sections.append(section)
-    report = Report(sections, full=full)
+    report = Report(sections, {"full": full, **options})
     tell(f"{clock} done")
     say(f"{report}")
     if json:
@@ -71,10 +73,10 @@ def measured(parts: Sequence[Part], *, full: bool, json: Path | None) -> None:
         raise typer.Exit(MISSED)
 
 
-def _measured(part: Part, full: bool) -> Measured:
+def _measured(part: Part, full: bool, options: Mapping[str, int]) -> Measured:
     """The process ends with a sentence where the part cannot be had."""
     try:
-        return part.measure(full)
+        return part.measure(full, **options)
     except NOT_HERE as error:
         sys.stderr.write(f"{part.name}: {error}\n")
         raise typer.Exit(UNMEASURED) from error

@@ -124,9 +124,9 @@ class Found:
         }
 
 
-def measure(full: bool) -> Found:
+def measure(full: bool, every: int = 1) -> Found:
     """Raises NoPackages, ServerFailed and httpx2.HTTPError."""
-    found = [clip for clip in recordings(full) if clip.seconds <= LONGEST]
+    found = [clip for clip in recordings(full, every) if clip.seconds <= LONGEST]
     count = min(len(found), MANY if full else FEW)
     clips = random.Random(SEED).sample(found, count)
     return Found([_measured(compute_type, clips) for compute_type in COMPUTE_TYPES])

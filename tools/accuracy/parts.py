@@ -18,8 +18,11 @@ class Measured(Protocol):
     def as_json(self) -> dict[str, object]: ...
 
 
-Measure = Callable[[bool], Measured]
-"""`measure(full)`: on Debian's recordings too where `full`, else on what the repository carries."""
+Measure = Callable[..., Measured]
+"""`measure(full)`: on Debian's recordings too where `full`, else on what the repository carries.
+
+A part may take `every=n` besides: of Debian's recordings only each n-th.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,11 @@ class Part:
     name: str
     title: str
 
-    def measure(self, full: bool) -> Measured:
+    def measure(self, full: bool, **options: int) -> Measured:
         """Loads the part only now. Raises ImportError where there is none of this name."""
         module = import_module(f"tools.accuracy.{self.name}")
         measure: Measure = module.measure
-        return measure(full)
+        return measure(full, **options)
 
 
 PARTS = (

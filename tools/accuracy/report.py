@@ -81,7 +81,7 @@ class Report:
     """All parts of a run, and where it was made."""
 
     sections: Sequence[Section]
-    full: bool
+    options: Mapping[str, object]
     machine: Machine = field(default_factory=Machine.here)
     gpu: str = field(default_factory=gpu_here)
     packages: Mapping[str, str] = field(default_factory=versions)
@@ -94,7 +94,7 @@ class Report:
     def as_json(self) -> dict[str, object]:
         where = {"machine": asdict(self.machine), "gpu": self.gpu, "packages": dict(self.packages), "date": self.date}
         parts = {section.name: section.found.as_json() for section in self.sections}
-        return {"full": self.full, **where, "missed": self.missed, "parts": parts}
+        return {**self.options, **where, "missed": self.missed, "parts": parts}
 
     def __str__(self) -> str:
         packages = ", ".join(f"{name} {version}" for name, version in self.packages.items())
