@@ -12,7 +12,7 @@ from benchmarks.harness.report import tell
 
 from .heard import Heard, TimedSegment, TimedWord
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Recordings that are heard before they are kept: what a run that is broken off loses at most."""
 PACKAGES = ("faster-whisper", "ctranslate2")
 

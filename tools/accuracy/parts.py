@@ -19,7 +19,7 @@ class Measured(Protocol):
 
 
 Measure = Callable[..., Measured]
-"""`measure(full)`: on Debian's recordings too where `full`, else on what the repository carries.
+"""`measure(full=...)`: on Debian's recordings too where `full`, else on what the repository carries.
 
 A part may take `every=n` besides: of Debian's recordings only each n-th.
 """
@@ -36,7 +36,7 @@ class Part:
         """Loads the part only now. Raises ImportError where there is none of this name."""
         module = import_module(f"tools.accuracy.{self.name}")
         measure: Measure = module.measure
-        return measure(full, **options)
+        return measure(full=full, **options)
 
 
 PARTS = (

@@ -25,13 +25,15 @@ from .service import Service, serving
 from .sides import CONCURRENCY
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"en": ("Asterisk", "Digium", "PBX"), "ru": ("Астериск", "Дигиум")}
+    {"en": ("Asterisk", "Digium", "PBX"), "ru": ("Астериск", "Дигиум", "введите")}
 )
-"""What callers of these prompts would hand over: two names and a word of the trade."""
+"""What callers of these prompts would hand over: two names, and a word of the trade. The Russian one means "enter",
+and `base` takes each of the 18 of them in the prompts of 2.5 to 14 s for another word.
+"""
 SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "en": "Digium makes Asterisk, the open source PBX.",
-        "ru": "Компания Дигиум разработала телефонную станцию Астериск.",
+        "ru": "Введите номер. Компания Дигиум разработала телефонную станцию Астериск.",
     }
 )
 OTHERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
