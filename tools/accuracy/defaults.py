@@ -149,7 +149,9 @@ def _served(compute_type: str, settings: Sequence[Setting], clips: Sequence[Clip
     with serving(MODEL, compute_type, 5, CONCURRENCY, device=choose_device("auto")) as service:
         for setting in settings:
             tell(f"{len(clips)} recordings, {setting.name}, {compute_type}")
-            yield _heard(service, setting, compute_type, clips)
+            row = _heard(service, setting, compute_type, clips)
+            tell(f"  {sum(score.errors for score in row.scores)} errors, {figure(row.cpu, 3)} s of processor a second")
+            yield row
 
 
 def _heard(service: Service, setting: Setting, compute_type: str, clips: Sequence[Clip]) -> Row:

@@ -140,7 +140,9 @@ def _measured(compute_type: str, clips: Sequence[Clip]) -> Invariance:
         tell(f"{len(clips)} recordings in {compute_type}, {AT_ONCE} at once")
         among = _heard(replace(service, concurrency=AT_ONCE), clips)
     pairs = [Pair(*three) for three in zip(clips, alone.heard, among.heard, strict=True)]
-    return Invariance(compute_type, alone.mean_batch, among.mean_batch, pairs)
+    found = Invariance(compute_type, alone.mean_batch, among.mean_batch, pairs)
+    tell(f"  {len(found.different)} answers differ; batches of {found.mean_among:.1f}")
+    return found
 
 
 def _heard(service: Service, clips: Sequence[Clip]) -> Hearing:

@@ -130,6 +130,11 @@ class Row:
         """Names of the list that were written where nobody says them."""
         return sum(one.invented for one in (*self.named, *self.plain))
 
+    @property
+    def errors(self) -> int:
+        """In the words that are no names."""
+        return sum(one.errors for one in (*self.named, *self.plain))
+
     def less(self, other: "Row") -> Interval:
         """Errors in the words that are no names, less those of the other way."""
         readings = list(zip((*self.named, *self.plain), (*other.named, *other.plain), strict=True))
@@ -210,7 +215,9 @@ def _rows(service: Service, language: str, clips: Sequence[Clip], every: int) ->
         tell(f"{len(named)} recordings with names and {len(plain)} without, {language}, {way.name}")
         heard = service.hear([*named, *plain], words=False, **way.fields(language))
         readings = [Reading.of(*pair) for pair in zip([*named, *plain], heard, strict=True)]
-        yield Row(way.name, language, readings[: len(named)], readings[len(named) :])
+        row = Row(way.name, language, readings[: len(named)], readings[len(named) :])
+        tell(f"  {row.found} names right, {row.invented} invented, {row.errors} other words wrong")
+        yield row
 
 
 def _rate(readings: Sequence[Reading]) -> Interval:
