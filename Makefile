@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run ui test lint e2e bench bench-gpu simulate fuzz faults drain accuracy image node lock clean
+.PHONY: run ui test lint e2e bench bench-gpu simulate fuzz faults drain accuracy accuracy-full image node lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -57,8 +57,11 @@ faults: $(VENV)/.dev ## break a running server; FAULTS=long for the full counts,
 drain: $(VENV)/.dev ## SIGTERM under load, a hundred times: nobody is left without an answer
 	$(BIN)/python -m tests.drain $(ARGS)
 
-accuracy: $(VENV)/.dev ## word errors and word times beside faster-whisper; needs espeak-ng
+accuracy: $(VENV)/.dev ## real recordings through the service, beside faster-whisper: what the repository carries
 	$(BIN)/python -m tools.accuracy $(ARGS)
+
+accuracy-full: $(VENV)/.dev ## the same with Debian's recordings, which apt-get fetches; needs espeak-ng
+	$(BIN)/python -m tools.accuracy --full $(ARGS)
 
 image: ## the image without Docker, as root: its lines are run, and what they made is asked for words
 	$(PYTHON) -m tests.deploy.replay

@@ -15,7 +15,7 @@ from asr_api.fallback import SHORT
 from asr_api.metrics import Metrics
 from asr_api.spectrogram import FRAMES
 from asr_api.trace import Trace
-from asr_api.transcriber import Transcriber
+from asr_api.transcriber import Transcriber, ended
 from asr_api.transcription import Part, Transcription, TranscriptionOptions, Word
 from tests.fakes import FakeFrontEnd, FakeQueue, number_of, result
 
@@ -222,6 +222,15 @@ async def test_hotwords_stand_before_the_prompt(build: Callable[..., Transcriber
     queue = FakeQueue(words_of_chunk)
     await run(build(queue), prompt="a prompt", hotwords="Digium")
     assert {task.prompt for task in queue.asked} == {(0, 1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [("Digium, PBX", "Digium, PBX."), ("Digium ", "Digium."), ("Inc.", "Inc."), ("誰？", "誰？"), (" ", ""), ("", "")],
+)
+def test_hotwords_are_a_sentence(names: str, sentence: str) -> None:
+    """With a full stop, unless there is a mark: nothing may be written as their continuation."""
+    assert ended(names) == sentence
 
 
 async def test_a_chunk_with_little_speech_may_write_few_tokens(build: Callable[..., Transcriber]) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import asdict
 from functools import partial
 from typing import BinaryIO, Protocol
+from unicodedata import category
 
 from asr_api.admission import Admission
 from asr_api.batching import Flow, Served
@@ -121,7 +122,7 @@ class Transcriber:
 
     def _prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
         """Hotwords and then the prompt, as faster-whisper has them; the end counts where there is too much."""
-        text = " ".join(part for part in (options.hotwords, options.prompt) if part)
+        text = " ".join(part for part in (ended(options.hotwords or ""), options.prompt) if part)
         return self._tokenize(text) if text else ()
 
     async def _listen(self, job: Job) -> None:
@@ -181,6 +182,16 @@ class Transcriber:
         job.trace.batch_sizes.append(served.batch_size)
         self._metrics.engine.wrote(len(served.result.tokens))
         return served.result
+
+
+def ended(names: str) -> str:
+    """The names as a sentence: with a full stop, unless they end in a mark of their own.
+
+    Whisper takes them for what was written before, and goes on from there. Where the list is left open, a
+    recording that begins with its last name is written without it (docs/accuracy.md, "Prompts and hotwords").
+    """
+    names = names.rstrip()
+    return f"{names}." if names and not category(names[-1]).startswith("P") else names
 
 
 def _follow(trace: Trace, state: FlowState) -> None:

@@ -62,6 +62,12 @@ def test_words_are_as_good_as_faster_whispers(name: str, base: httpx2.Client, fa
     assert answer["language"] == recording.language
 
 
+def test_a_hotword_that_is_said_first_is_written(base: httpx2.Client) -> None:
+    """The list is not gone on with: a recording that begins with its last word keeps that word, now spelt right."""
+    answer = transcribe(base, SPEECH["ru-dictate-enter_filename.flac"], hotwords="Астериск, Дигиум, введите")
+    assert str(answer["text"]).startswith("Введите название")
+
+
 @pytest.mark.parametrize("name", MUSIC)
 def test_music_gives_no_invented_sentence(name: str, base: httpx2.Client) -> None:
     """Where nobody speaks, nothing is written."""

@@ -1,8 +1,8 @@
-"""Accuracy of the service beside faster-whisper's own transcription.
+"""Accuracy of the service on real recordings, all parts one after another.
 
-    python -m tools.accuracy --part all --json accuracy.json
-
-Needs `apt-get install espeak-ng` the first time; the recordings made with it are kept.
+python -m tools.accuracy                               # what the repository carries, some minutes
+python -m tools.accuracy --full --json accuracy.json   # Debian's recordings too, an hour
+python -m tools.accuracy --part clips --part prompts
 """
 
 import os
@@ -13,7 +13,7 @@ from asr_api.cli import NATIVE_THREADS
 
 
 def main() -> None:
-    """Both sides get the service's settings for native threads, which libraries read as they are loaded."""
+    """All sides get the service's settings for native threads, which libraries read as they are loaded."""
     for name, value in NATIVE_THREADS.items():
         os.environ.setdefault(name, value)
     from tools.accuracy.command import run  # only now: it loads those libraries

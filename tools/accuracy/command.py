@@ -1,127 +1,93 @@
-"""The run: each side hears the same recordings in turn, never both at once."""
+"""The command: parts one after another, each told as soon as it is there."""
 
 import json as json_text
-import os
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import httpx2
 import typer
-from benchmarks.harness.clips import DATA, Clip, read_clips
 from benchmarks.harness.process import ServerFailed
 from benchmarks.harness.report import say, tell
-from platformdirs import user_cache_path
 
 from asr_api.errors import StartupError
-from asr_api.models.catalogue import BUNDLED
-from asr_api.models.resolve import resolve_model
-from asr_api.settings import Settings
 
-from .corpus import spaced_words, utterances
-from .heard import Heard
-from .reference import FasterWhisper
-from .report import Part, Report
-from .scores import DEFAULTS, LIKE_OURS, OURS, Score
-from .service import serving
+from .debian import NoPackages
+from .parts import PARTS, Measured, Part, part_named
+from .report import Report, Section
 from .synthesis import NoSynthesiser
-from .word_times import SpacedClip, timings
 
-SPEECH = DATA / "speech" / "manifest.json"
-WORSE, UNMEASURED = 1, 2
-"""Exit codes."""
+MISSED, UNMEASURED = 1, 2
+"""Exit codes: a bar was not met; a part could not be measured."""
 
+NOT_HERE = (NoPackages, NoSynthesiser, ServerFailed, StartupError, httpx2.HTTPError, subprocess.CalledProcessError)
+"""What keeps a part from being measured, with a sentence that says why."""
 
-class Which(StrEnum):
-    """The parts of a run."""
-
-    CALLSIGN = "callsign"
-    SPEECH = "speech"
-    ALL = "all"
+Full = Annotated[bool, typer.Option("--full", help="Debian's recordings too, fetched once by apt-get")]
+Every = Annotated[int, typer.Option(min=1, help="of Debian's recordings only each n-th")]
+Json = Annotated[Path | None, typer.Option(help="file to write the figures to")]
 
 
-class Comparison:
-    """One model served by both sides with the same compute type."""
+def alone(name: str) -> None:
+    """The command line of one part: `--full`, `--every` for parts that know it, and `--json`."""
 
-    def __init__(self, model: str, compute_type: str, beam_size: int, concurrency: int) -> None:
-        self._model = model
-        self._compute_type = compute_type
-        self._beam_size = beam_size
-        self._concurrency = concurrency
-        self._like_ours = {"beam_size": beam_size, "without_timestamps": True}
+    def run_alone(full: Full = False, every: Every = 1, json: Json = None) -> None:
+        """Measure this part."""
+        options = {"every": every} if every > 1 else {}
+        measured([part_named(name)], full=full, json=json, **options)
 
-    def measure(self, title: str, clips: Sequence[Clip], spaced: Sequence[SpacedClip]) -> Part:
-        """Both sides on `clips`, and their word times on `spaced`. Raises ServerFailed and httpx2.HTTPError."""
-        alone = [one.clip for one in spaced]
-        with serving(self._model, self._compute_type, self._beam_size, self._concurrency) as service:
-            tell(f"{title}: {len(clips)} recordings through the service")
-            heard = {OURS: service.hear(clips)}
-            timed = {OURS: service.hear(alone, words=True)}
-            served = service.served()
-        reference = FasterWhisper(_folder(self._model), self._compute_type)
-        tell(f"{title}: by faster-whisper")
-        heard[DEFAULTS] = reference.hear(clips, {})
-        heard[LIKE_OURS] = reference.hear(clips, self._like_ours)
-        timed[DEFAULTS] = reference.hear(alone, {"word_timestamps": True})
-        scores = {side: _scores(clips, own) for side, own in heard.items()}
-        times = timings(spaced, timed) if spaced else ()
-        return Part(title, served, scores, times)
+    typer.run(run_alone)
 
 
 def run(
-    part: Annotated[Which, typer.Option(help="what is measured")] = Which.ALL,
-    compute_type: Annotated[str, typer.Option(help="CTranslate2's, for both sides: int8 or float32")] = "int8",
-    beam_size: Annotated[int, typer.Option(help="beams of the service", min=1)] = 5,
-    utterance_count: Annotated[int, typer.Option("--utterances", help="utterances of each language", min=1)] = 50,
-    file_count: Annotated[int, typer.Option("--files", help="files for word times of each language", min=1)] = 12,
-    speech_model: Annotated[str, typer.Option(help="model for the real recordings")] = "base",
-    concurrency: Annotated[int, typer.Option(help="requests at once", min=1)] = 16,
-    seed: Annotated[int, typer.Option(help="decides words, voices and noise")] = 1,
-    work: Annotated[Path | None, typer.Option(help="where the synthesised recordings are kept")] = None,
-    json: Annotated[Path | None, typer.Option(help="file to write the figures to")] = None,
+    full: Full = False,
+    part: Annotated[list[str] | None, typer.Option(help="only this part; may be given more than once")] = None,
+    json: Json = None,
 ) -> None:
-    """Accuracy of the service beside faster-whisper's own: exit code 1 where ours is worse by more than chance."""
-    work = work or user_cache_path("asr-api") / "accuracy"
+    """Accuracy on real recordings: exit code 1 where a bar is missed, 2 where a part cannot be measured."""
+    unknown = sorted(set(part or ()) - {one.name for one in PARTS})
+    if unknown:
+        raise typer.BadParameter(f"no part is called {unknown[0]}; there are {', '.join(one.name for one in PARTS)}")
+    measured([one for one in PARTS if not part or one.name in part], full=full, json=json)
 
-    def callsign() -> Part:
-        clips, spaced = utterances(work, utterance_count, seed), spaced_words(work, file_count, seed)
-        return Comparison(BUNDLED, compute_type, beam_size, concurrency).measure("Held-out voices", clips, spaced)
 
-    def speech() -> Part:
-        clips = read_clips(SPEECH)
-        return Comparison(speech_model, compute_type, beam_size, concurrency).measure("Real recordings", clips, ())
-
-    chosen = {Which.CALLSIGN: [callsign], Which.SPEECH: [speech], Which.ALL: [callsign, speech]}[part]
-    options = {"beam_size": beam_size, "concurrency": concurrency, "seed": seed}
-    report = Report(options, [_measured(measure) for measure in chosen])
+def measured(parts: Sequence[Part], *, full: bool, json: Path | None, **options: int) -> None:
+    """Measure and tell all parts. Raises typer.Exit where a bar is missed or a part cannot be measured."""
+    clock = _Clock()
+    sections: list[Section] = []
+    for number, part in enumerate(parts, start=1):
+        tell(f"{clock} {part.name}, {number} of {len(parts)}")
+        section = Section(part.name, part.title, _measured(part, full, options))
+        say(f"{section}\n")
+        sections.append(section)
+    report = Report(sections, {"full": full, **options})
+    tell(f"{clock} done")
     say(f"{report}")
     if json:
         text = json_text.dumps(report.as_json(), indent=2, ensure_ascii=False)
         json.write_text(f"{text}\n", encoding="utf-8")
-    if any(each.worse_than for each in report.parts):
-        raise typer.Exit(WORSE)
+    if report.missed:
+        raise typer.Exit(MISSED)
 
 
-def _measured(measure: Callable[[], Part]) -> Part:
-    """The part, printed as soon as it is there; the process ends with a sentence where it cannot be had."""
+def _measured(part: Part, full: bool, options: Mapping[str, int]) -> Measured:
+    """The process ends with a sentence where the part cannot be had."""
     try:
-        part = measure()
-    except (NoSynthesiser, ServerFailed, StartupError, httpx2.HTTPError) as error:
-        sys.stderr.write(f"{error}\n")
+        return part.measure(full, **options)
+    except NOT_HERE as error:
+        sys.stderr.write(f"{part.name}: {error}\n")
         raise typer.Exit(UNMEASURED) from error
-    say(f"{part}\n")
-    return part
 
 
-def _folder(model: str) -> Path:
-    """Where the service finds the model."""
-    settings = Settings.load(os.environ, model=model)
-    return resolve_model(
-        model, model_dir=settings.model_dir, hub_endpoint=settings.hub_endpoint, offline=settings.offline
-    ).path
+class _Clock:
+    """Minutes and seconds since it was made."""
 
+    def __init__(self) -> None:
+        self._began = time.monotonic()
 
-def _scores(clips: Sequence[Clip], heard: Sequence[Heard]) -> list[Score]:
-    return [Score.of(clip, one) for clip, one in zip(clips, heard, strict=True)]
+    def __str__(self) -> str:
+        minutes, seconds = divmod(round(time.monotonic() - self._began), 60)
+        return f"[{minutes:02}:{seconds:02}]"

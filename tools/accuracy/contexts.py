@@ -21,7 +21,8 @@ from benchmarks.harness.table import markdown
 
 from asr_api.cli import NATIVE_THREADS
 
-from .bootstrap import difference, error_rate
+from .bootstrap import Interval, difference, error_rate
+from .clips import recordings
 from .heard import Heard
 from .scores import Score
 from .service import serving
@@ -57,6 +58,44 @@ def run(
 ) -> None:
     """Whole against short contexts, on the same recordings."""
     clips = read_clips(SPEECH) if audio is None else list(recordings_in(audio, language))
+    say(f"{heard_on_both(clips, model, compute_type, beam_size, concurrency)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The same recordings on both kinds of context."""
+
+    clips: Sequence[Clip]
+    whole: Hearing
+    short: Hearing
+
+    @property
+    def missed(self) -> list[str]:
+        """Short contexts cost words by more than chance explains."""
+        less = less_of(_pairs(self.clips, self.whole, self.short))
+        return [f"short contexts make {100 * less.value:.1f} points more word errors"] if less.low > 0 else []
+
+    def __str__(self) -> str:
+        return compared(self.clips, self.whole, self.short)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "busy": {"whole": self.whole.busy, "short": self.short.busy},
+            "again": self.short.again,
+            "recordings": [
+                {"file": clip.path.name, "said": clip.text, "whole": one.text, "short": other.text}
+                for clip, one, other in zip(self.clips, self.whole.heard, self.short.heard, strict=True)
+            ],
+        }
+
+
+def measure(full: bool) -> Found:
+    """Raises NoPackages, ServerFailed and httpx2.HTTPError."""
+    return heard_on_both(recordings(full), "base", "int8", 5, 8)
+
+
+def heard_on_both(clips: Sequence[Clip], model: str, compute_type: str, beam_size: int, concurrency: int) -> Found:
+    """The service on whole contexts, and then on short ones."""
     hearings = {}
     for context in ("whole", "short"):
         with serving(model, compute_type, beam_size, concurrency, audio_context=context) as service:
@@ -64,7 +103,7 @@ def run(
             heard = service.hear(clips)
             metrics = httpx2.get(f"{service.url}/metrics").raise_for_status().text
         hearings[context] = Hearing(heard, total(BUSY, metrics), total(AGAIN, metrics))
-    say(compared(clips, hearings["whole"], hearings["short"]))
+    return Found(clips, hearings["whole"], hearings["short"])
 
 
 def recordings_in(folder: Path, language: str) -> Sequence[Clip]:
@@ -85,11 +124,7 @@ def total(metric: "re.Pattern[str]", text: str) -> float:
 
 def compared(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> str:
     """The tables, and the recordings on which both differ most."""
-    said = [clip if clip.text else replace(clip, text=one.text) for clip, one in zip(clips, whole.heard, strict=True)]
-    pairs = [
-        (Score.of(clip, one), Score.of(clip, other))
-        for clip, one, other in zip(said, whole.heard, short.heard, strict=True)
-    ]
+    pairs = _pairs(clips, whole, short)
     rows = [
         _row(name, kept) for name in (*sorted({clip.language for clip in clips}), "all") if (kept := _of(name, pairs))
     ]
@@ -103,6 +138,20 @@ def compared(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> str:
 Pairs = Sequence[tuple[Score, Score]]
 
 
+def _pairs(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> Pairs:
+    said = [clip if clip.text else replace(clip, text=one.text) for clip, one in zip(clips, whole.heard, strict=True)]
+    return [
+        (Score.of(clip, one), Score.of(clip, other))
+        for clip, one, other in zip(said, whole.heard, short.heard, strict=True)
+    ]
+
+
+def less_of(pairs: Pairs) -> Interval:
+    """Errors on short contexts less those on whole ones."""
+    first, second = [one.errors for one, _ in pairs], [other.errors for _, other in pairs]
+    return difference(second, first, [one.words for one, _ in pairs])
+
+
 def _of(language: str, pairs: Pairs) -> Pairs:
     return [pair for pair in pairs if pair[0].words and language in ("all", pair[0].clip.language)]
 
@@ -110,7 +159,7 @@ def _of(language: str, pairs: Pairs) -> Pairs:
 def _row(language: str, pairs: Pairs) -> list[str]:
     words = [one.words for one, _ in pairs]
     first, second = [one.errors for one, _ in pairs], [other.errors for _, other in pairs]
-    less = difference(second, first, words)
+    less = less_of(pairs)
     return [
         language,
         f"{len(pairs)}",

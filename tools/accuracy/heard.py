@@ -14,11 +14,12 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class TimedSegment:
-    """A segment with its times in seconds."""
+    """A segment with its times in seconds; `avg_logprob` is that of the decoding it came from."""
 
     text: str
     start: float
     end: float
+    avg_logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

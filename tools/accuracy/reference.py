@@ -17,13 +17,13 @@ Options = Mapping[str, Any]
 
 
 class FasterWhisper:
-    """faster-whisper on the CPU, as many calls at once as there are cores, with a thread each."""
+    """faster-whisper with as many calls at once as there are cores, on a CPU with a thread each."""
 
-    def __init__(self, folder: Path, compute_type: str) -> None:
+    def __init__(self, folder: Path, compute_type: str, device: str = "cpu") -> None:
         self._workers = available_cores()
         self._model = WhisperModel(
             str(folder),
-            device="cpu",
+            device=device,
             compute_type=compute_type,
             cpu_threads=1,
             num_workers=self._workers,
@@ -54,5 +54,5 @@ def heard(found: Iterable[Any], info: Any) -> Heard:  # noqa: ANN401 - the libra
     """What faster-whisper gives, in our words."""
     segments = list(found)
     words = tuple(TimedWord(word.word, word.start, word.end) for one in segments for word in one.words or ())
-    timed = tuple(TimedSegment(one.text, one.start, one.end) for one in segments)
+    timed = tuple(TimedSegment(one.text, one.start, one.end, one.avg_logprob) for one in segments)
     return Heard("".join(one.text for one in segments).strip(), info.language, words, timed)

@@ -17,9 +17,9 @@ WITH_VAD = "faster-whisper, vad_filter"
 BATCHED = "BatchedInferencePipeline"
 COMPARATORS = (DEFAULTS, WITH_VAD, BATCHED)
 """Everyone's ways of asking faster-whisper."""
-LIKE_OURS = "faster-whisper, our search"
-"""With the beams of the service, and without timestamps."""
 ALL = "all"
+FEWEST = 10
+"""Recordings of which a language must have so many for its difference to count: three say nothing of chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,18 @@ class Row:
     columns: Mapping[str, Column]
 
     @property
+    def others(self) -> list[str]:
+        return [side for side in self.columns if side != OURS]
+
+    @property
+    def best(self) -> str:
+        """The side other than ours with the fewest errors."""
+        return min(self.others, key=lambda side: self.columns[side].errors.value)
+
+    @property
     def worse_than(self) -> list[str]:
-        return [side for side, column in self.columns.items() if column.worse]
+        """The sides that ours is worse than by more than chance explains; none where there are too few recordings."""
+        return [side for side in self.others if self.columns[side].worse] if self.utterances >= FEWEST else []
 
 
 def compare(scores: Mapping[str, Sequence[Score]]) -> list[Row]:
@@ -81,10 +91,20 @@ def compare(scores: Mapping[str, Sequence[Score]]) -> list[Row]:
     return [*by_language, _row(ALL, scores)]
 
 
-def worst(scores: Mapping[str, Sequence[Score]], other: str, count: int) -> list[tuple[Score, Score]]:
-    """Recordings on which ours makes more errors than the other side, the largest difference first."""
-    pairs = [pair for pair in zip(scores[OURS], scores[other], strict=True) if pair[0].errors > pair[1].errors]
-    return sorted(pairs, key=lambda pair: pair[1].errors - pair[0].errors)[:count]
+def behind(scores: Mapping[str, Sequence[Score]], by: int) -> list[dict[str, Score]]:
+    """Recordings on which ours makes `by` errors or more beyond the best other side's, the largest difference first."""
+    recordings = [dict(zip(scores, row, strict=True)) for row in zip(*scores.values(), strict=True)]
+    return sorted((one for one in recordings if lag(one) >= by), key=lag, reverse=True)
+
+
+def ahead(scores: Mapping[str, Sequence[Score]], by: int) -> int:
+    """Recordings on which each other side makes `by` errors or more beyond ours."""
+    return sum(lag(dict(zip(scores, row, strict=True))) <= -by for row in zip(*scores.values(), strict=True))
+
+
+def lag(recording: Mapping[str, Score]) -> int:
+    """Our errors on a recording, less those of the side that made the fewest."""
+    return recording[OURS].errors - min(score.errors for side, score in recording.items() if side != OURS)
 
 
 def _of_language(scores: Mapping[str, Sequence[Score]], language: str) -> dict[str, list[Score]]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx2
 from benchmarks.harness.clips import Clip
-from benchmarks.harness.metrics import Served
+from benchmarks.harness.metrics import Counters, Served
 from benchmarks.harness.process import free_port, running
+from benchmarks.harness.processes import cpu_by_role
 
 from .heard import Heard, TimedSegment, TimedWord
 
@@ -21,6 +22,11 @@ class Service:
 
     url: str
     concurrency: int
+    pid: int
+
+    def engine_cpu_seconds(self) -> float:
+        """Processor time that the engine's process took so far, on Linux: the same on a machine that others use."""
+        return cpu_by_role(self.pid).get("engine", 0.0)
 
     def served(self) -> Served:
         """What it says of itself."""
@@ -34,6 +40,10 @@ class Service:
         """
         timed = {"response_format": "verbose_json", "timestamp_granularities": "word"} if words else {}
         return asyncio.run(_post_all(self.url, clips, timed | fields, self.concurrency))
+
+    def counters(self) -> Counters:
+        """What it has done so far."""
+        return Counters.parse(self.metrics())
 
     def metrics(self) -> str:
         """`/metrics` as it is now."""
@@ -49,7 +59,7 @@ def serving(model: str, compute_type: str, beam_size: int, concurrency: int, **s
         text for name, value in (options | settings).items() for text in (f"--{name.replace('_', '-')}", str(value))
     ]
     with running([sys.executable, "-m", "asr_api", "serve", *flags], port) as process:
-        yield Service(process.url, concurrency)
+        yield Service(process.url, concurrency, process.pid)
 
 
 async def _post_all(url: str, clips: Sequence[Clip], fields: dict[str, str], concurrency: int) -> list[Heard]:
@@ -72,5 +82,7 @@ def parse(body: dict[str, Any]) -> Heard:
         for segment in body.get("segments", ())
         for word in segment.get("words", ())
     )
-    segments = tuple(TimedSegment(one["text"], one["start"], one["end"]) for one in body.get("segments", ()))
+    segments = tuple(
+        TimedSegment(one["text"], one["start"], one["end"], one.get("avg_logprob")) for one in body.get("segments", ())
+    )
     return Heard(body["text"], body["language"], words, segments)

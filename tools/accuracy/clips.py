@@ -1,0 +1,39 @@
+"""Word errors on all recordings that have texts, beside faster-whisper asked in three ways.
+
+python -m tools.accuracy.clips            # the repository's recordings
+python -m tools.accuracy.clips --full     # Debian's prompts too
+"""
+
+from benchmarks.harness.clips import Clip
+
+from . import debian
+from .command import alone
+from .report import Comparison
+from .sides import carried, compared
+
+MODEL = "base"
+SHORTEST = 1.5
+"""Seconds that a prompt must last: shorter ones are a word or two."""
+
+
+def measure(full: bool, every: int = 1) -> Comparison:
+    """Raises NoPackages, StartupError, ServerFailed and httpx2.HTTPError."""
+    return compared(MODEL, recordings(full, every))
+
+
+def recordings(full: bool, every: int = 1) -> list[Clip]:
+    """Those of the repository, and of Debian's prompts that it does not carry each `every`-th."""
+    own = carried()
+    known = {clip.path.name for clip in own}
+    others = prompts() if full else []
+    return own + [clip for clip in others if f"{clip.language}-{clip.path.name}" not in known][::every]
+
+
+def prompts() -> list[Clip]:
+    """The prompts with texts, in English and in Russian. Raises NoPackages."""
+    found = [clip for speaker in debian.SPEAKERS if speaker.texts for clip in debian.prompts(speaker.language)]
+    return [clip for clip in found if clip.seconds > SHORTEST]
+
+
+if __name__ == "__main__":
+    alone("clips")
