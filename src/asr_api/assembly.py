@@ -18,6 +18,7 @@ from asr_api.errors import AsrError
 from asr_api.fallback import audio_context_of
 from asr_api.hosting import EngineHost, Loaded, LocalHost, ProcessHost, ProcessPlan, engine_command
 from asr_api.metrics import Metrics
+from asr_api.models.calibrations import Calibration, fingerprint
 from asr_api.models.progress import OnProgress
 from asr_api.models.resolve import ResolvedModel, resolve_model
 from asr_api.selftest import Sample, SelfTest, sample_for
@@ -98,6 +99,7 @@ def plan_of(settings: Settings, model: ResolvedModel) -> EnginePlan:
         num_workers=settings.num_workers,
         cpu_threads=settings.cpu_threads,
         max_encode_batch=settings.max_encode_batch,
+        fingerprint=fingerprint(model.path),
     )
 
 
@@ -144,5 +146,11 @@ def build_transcriber(
         beam_size=settings.beam_size,
         window=window,
         timeout=settings.request_timeout,
-        audio_context=audio_context_of(settings.audio_context, settings.model),
+        audio_context=audio_context_of(settings.audio_context, settings.model, shown_for(settings, info)),
     )
+
+
+def shown_for(settings: Settings, info: EngineInfo) -> str | None:
+    """The audio context that `asr-api calibrate` showed for the weights; None where nobody asked it."""
+    found = Calibration.read(settings.model_dir, info.fingerprint) if info.fingerprint else None
+    return found.audio_context if found else None

@@ -99,10 +99,12 @@ SHORT_SHOWN = frozenset({"base"})
 """The models, by name, on which `SHORT` was shown to cost no words (docs/accuracy.md)."""
 
 
-def audio_context_of(setting: str, model: str) -> AudioContext:
-    """The setting's meaning for a model: `short`, `whole`, or `auto` for what was shown."""
-    short = setting == "short" or (setting == "auto" and model in SHORT_SHOWN)
-    return SHORT if short else WHOLE
+def audio_context_of(setting: str, model: str, shown: str | None = None) -> AudioContext:
+    """The setting's meaning for a model: `short`, `whole`, or `auto` for what was `shown` by the user's own
+    recordings and, where they were not asked, by ours.
+    """
+    known = shown or ("short" if model in SHORT_SHOWN else "whole")
+    return SHORT if (known if setting == "auto" else setting) == "short" else WHOLE
 
 
 class Attempts:

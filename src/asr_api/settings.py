@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     audio_context: Literal["auto", "short", "whole"] = Field(
         "auto",
         description="what the encoder is given of a short chunk: 30 s (whole), or less (short), which costs less; "
-        "auto: short for models on which it was shown to cost no words",
+        "auto: short for models on which it was shown to cost no words, by us or by `asr-api calibrate`",
     )
     beam_size: int = Field(5, ge=1, le=10, description="beams of the search; 1 is greedy")
     max_batch_size: int = Field(

@@ -1,69 +1,63 @@
-"""What a short audio context costs in words, and saves in the engine: the service beside itself.
+"""What a short audio context costs in words, and saves in the engine: the service beside itself, over HTTP.
 
-    python -m tools.accuracy.contexts --audio DIR
+    python -m tools.accuracy.contexts          # the recordings of the repository
+    python -m tools.accuracy.contexts --full   # Debian's prompts of five languages, as many each as there are requests
 
-hears the recordings in DIR, whose words stand in a `.txt` beside each where they are known; without
-it, those of the repository. Where the words are unknown, what the whole context hears counts as said.
+Where the words are unknown, what the whole context hears counts as said. `asr-api calibrate` does the same with
+recordings of one's own.
 """
 
 import os
+import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from time import monotonic
 from typing import Annotated
 
-import httpx2
 import typer
 from benchmarks.harness.clips import DATA, Clip, read_clips
+from benchmarks.harness.metrics import Counters
 from benchmarks.harness.report import say, tell
 from benchmarks.harness.table import markdown
 
 from asr_api.cli import NATIVE_THREADS
 
 from .bootstrap import Interval, difference, error_rate
-from .clips import recordings
+from .debian import SPEAKERS, prompts
 from .heard import Heard
 from .scores import Score
 from .service import serving
 
 SPEECH = DATA / "speech" / "manifest.json"
-BUSY = re.compile(r"^asr_engine_busy_seconds_total(?:{.*})? (\S+)$", re.MULTILINE)
 AGAIN = re.compile(r'^asr_fallbacks_total{reason="audio_context",.*} (\S+)$', re.MULTILINE)
 SHOWN = 10
 """Recordings that differ are listed up to so many."""
 
 
 HEADER = ("language", "recordings", "words", "whole, errors %", "short, errors %", "difference", "texts that differ")
+EVERYDAY = 1.0, 14.0
+"""Seconds of the prompts that are drawn."""
+DRAWN = 16
+"""Prompts of each language."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """What was heard on one kind of context, the seconds that the engine was busy with it, and the chunks that
-    were heard again on all 30 s.
+    """What was heard on one kind of context, in so many `seconds`, of which the engine was `busy`; chunks a call, and
+    chunks that were heard again on all 30 s.
     """
 
     heard: Sequence[Heard]
+    seconds: float
     busy: float
+    batch: float
     again: float
 
 
-def run(
-    audio: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="folder of recordings")] = None,
-    language: Annotated[str, typer.Option(help="language spoken in the folder")] = "en",
-    model: Annotated[str, typer.Option(help="name or folder")] = "base",
-    compute_type: Annotated[str, typer.Option(help="CTranslate2's")] = "int8",
-    beam_size: Annotated[int, typer.Option(min=1)] = 5,
-    concurrency: Annotated[int, typer.Option(help="requests at once", min=1)] = 8,
-) -> None:
-    """Whole against short contexts, on the same recordings."""
-    clips = read_clips(SPEECH) if audio is None else list(recordings_in(audio, language))
-    say(f"{heard_on_both(clips, model, compute_type, beam_size, concurrency)}")
-
-
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The same recordings on both kinds of context."""
+class Contexts:
+    """Both kinds, on the same recordings."""
 
     clips: Sequence[Clip]
     whole: Hearing
@@ -72,49 +66,65 @@ class Found:
     @property
     def missed(self) -> list[str]:
         """Short contexts cost words by more than chance explains."""
-        less = less_of(_pairs(self.clips, self.whole, self.short))
+        less = less_of(judged(self.clips, self.whole, self.short))
         return [f"short contexts make {100 * less.value:.1f} points more word errors"] if less.low > 0 else []
 
     def __str__(self) -> str:
         return compared(self.clips, self.whole, self.short)
 
     def as_json(self) -> dict[str, object]:
-        return {
-            "busy": {"whole": self.whole.busy, "short": self.short.busy},
-            "again": self.short.again,
-            "recordings": [
-                {"file": clip.path.name, "said": clip.text, "whole": one.text, "short": other.text}
-                for clip, one, other in zip(self.clips, self.whole.heard, self.short.heard, strict=True)
-            ],
-        }
+        return asdict(self) | {"clips": [clip.path.name for clip in self.clips]}
 
 
-def measure(full: bool) -> Found:
+def run(
+    full: Annotated[bool, typer.Option(help="Debian's prompts, not the repository's recordings")] = False,
+    model: Annotated[str, typer.Option(help="name or folder")] = "base",
+    compute_type: Annotated[str, typer.Option(help="CTranslate2's")] = "int8",
+    concurrency: Annotated[int, typer.Option(help="requests at once", min=1)] = 16,
+    seed: Annotated[int, typer.Option(help="decides which prompts are drawn, and their order")] = 1,
+) -> None:
+    """Whole against short contexts, on the same recordings."""
+    say(f"{heard_on_both(clips_of(full, seed), model=model, compute_type=compute_type, concurrency=concurrency)}")
+
+
+def measure(full: bool) -> Contexts:
     """Raises NoPackages, ServerFailed and httpx2.HTTPError."""
-    return heard_on_both(recordings(full), "base", "int8", 5, 8)
+    return heard_on_both(clips_of(full, seed=1), model="base", compute_type="int8", concurrency=16)
 
 
-def heard_on_both(clips: Sequence[Clip], model: str, compute_type: str, beam_size: int, concurrency: int) -> Found:
-    """The service on whole contexts, and then on short ones."""
-    hearings = {}
-    for context in ("whole", "short"):
-        with serving(model, compute_type, beam_size, concurrency, audio_context=context) as service:
-            tell(f"{len(clips)} recordings on {context} contexts")
-            heard = service.hear(clips)
-            metrics = httpx2.get(f"{service.url}/metrics").raise_for_status().text
-        hearings[context] = Hearing(heard, total(BUSY, metrics), total(AGAIN, metrics))
-    return Found(clips, hearings["whole"], hearings["short"])
+def clips_of(full: bool, seed: int) -> Sequence[Clip]:
+    """The repository's recordings, or prompts drawn of Debian's. Raises NoPackages."""
+    return _drawn(seed) if full else read_clips(SPEECH)
 
 
-def recordings_in(folder: Path, language: str) -> Sequence[Clip]:
-    """The recordings of a folder, in order; their text is empty where nobody wrote it down."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix != ".txt")
-    return [Clip(path, language, _text_beside(path), 0.0) for path in files]
+def heard_on_both(clips: Sequence[Clip], *, model: str, compute_type: str, concurrency: int) -> Contexts:
+    """Both kinds in turn. Raises ServerFailed and httpx2.HTTPError."""
+    whole, short = (_hear(clips, context, model, compute_type, concurrency) for context in ("whole", "short"))
+    return Contexts(clips, whole, short)
 
 
-def _text_beside(path: Path) -> str:
-    text = path.with_suffix(".txt")
-    return text.read_text(encoding="utf-8").strip() if text.exists() else ""
+def _hear(clips: Sequence[Clip], context: str, model: str, compute_type: str, concurrency: int) -> Hearing:
+    with serving(model, compute_type, 5, concurrency, audio_context=context) as service:
+        tell(f"{len(clips)} recordings on {context} contexts")
+        began, before = monotonic(), Counters.parse(service.metrics())
+        heard = service.hear(clips)
+        seconds, metrics = monotonic() - began, service.metrics()
+    counted = Counters.parse(metrics).since(before)
+    return Hearing(heard, seconds, counted.busy_seconds, counted.mean_batch or 0.0, total(AGAIN, metrics))
+
+
+def _drawn(seed: int) -> list[Clip]:
+    dice = random.Random(seed)
+    clips = [
+        clip
+        for speaker in SPEAKERS
+        for clip in dice.sample([one for one in prompts(speaker.language) if _everyday(one)], DRAWN)
+    ]
+    return dice.sample(clips, len(clips))
+
+
+def _everyday(clip: Clip) -> bool:
+    return EVERYDAY[0] <= clip.seconds <= EVERYDAY[1]
 
 
 def total(metric: "re.Pattern[str]", text: str) -> float:
@@ -124,13 +134,14 @@ def total(metric: "re.Pattern[str]", text: str) -> float:
 
 def compared(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> str:
     """The tables, and the recordings on which both differ most."""
-    pairs = _pairs(clips, whole, short)
+    pairs = judged(clips, whole, short)
     rows = [
         _row(name, kept) for name in (*sorted({clip.language for clip in clips}), "all") if (kept := _of(name, pairs))
     ]
     engine = (
         f"engine busy {whole.busy:.1f} s on whole contexts, {short.busy:.1f} s on short ones "
-        f"({whole.busy / short.busy:.2f} times less); {short.again:.0f} chunks were heard again on 30 s\n"
+        f"({whole.busy / short.busy:.2f} times less); all answered in {whole.seconds:.1f} s and {short.seconds:.1f} s; "
+        f"{whole.batch:.2f} and {short.batch:.2f} chunks a call; {short.again:.0f} were heard again on 30 s\n"
     )
     return f"{markdown(HEADER, rows)}\n{engine}{''.join(map(_told, _worst(pairs)))}"
 
@@ -138,7 +149,8 @@ def compared(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> str:
 Pairs = Sequence[tuple[Score, Score]]
 
 
-def _pairs(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> Pairs:
+def judged(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> Pairs:
+    """The errors on both, a recording; what the whole context hears was said where nothing else is known."""
     said = [clip if clip.text else replace(clip, text=one.text) for clip, one in zip(clips, whole.heard, strict=True)]
     return [
         (Score.of(clip, one), Score.of(clip, other))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from asr_api import __version__
+from asr_api.cli.calibrate import calibrate
 from asr_api.cli.doctor import doctor
 from asr_api.cli.models import models_app
 from asr_api.cli.options import read_settings, with_settings
@@ -28,6 +29,7 @@ Task = Literal["transcribe", "translate"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(models_app, name="models")
 app.command()(doctor)
+app.command()(calibrate)
 
 
 NATIVE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}

@@ -145,6 +145,7 @@ def build_whisper(plan: EnginePlan) -> "WhisperEngine":
         num_workers=plan.num_workers,
         cpu_threads=plan.cpu_threads,
         max_encode_batch=plan.max_encode_batch,
+        fingerprint=plan.fingerprint,
     )
 
 

@@ -32,6 +32,7 @@ class EnginePlan:
     num_workers: int
     cpu_threads: int
     max_encode_batch: int
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

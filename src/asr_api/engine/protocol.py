@@ -66,7 +66,8 @@ class DecodingResult:
 class EngineInfo:
     """What runs: the model's name and shape, and where and how it computes.
 
-    `revision` is the model's on the hub and `library` the version of CTranslate2, where they are known.
+    `revision` is the model's on the hub, `library` the version of CTranslate2 and `fingerprint` that of the weights
+    (models/calibrations.py), where they are known.
     """
 
     model: str
@@ -77,6 +78,7 @@ class EngineInfo:
     languages: tuple[str, ...]
     revision: str = ""
     library: str = ""
+    fingerprint: str = ""
 
 
 class Engine(Protocol):

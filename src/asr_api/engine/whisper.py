@@ -74,6 +74,7 @@ class WhisperEngine:
         num_workers: int = 0,
         cpu_threads: int = 0,
         max_encode_batch: int = 8,
+        fingerprint: str = "",
     ) -> None:
         """Load a model folder. Raises ModelUnavailable where it cannot be loaded."""
         self._max_encode_batch = max_encode_batch
@@ -103,6 +104,7 @@ class WhisperEngine:
             languages=self._vocabulary.languages if self._model.is_multilingual else ("en",),
             revision=revision or "",
             library=ctranslate2.__version__,
+            fingerprint=fingerprint,
         )
 
     @property
