@@ -14,11 +14,12 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class TimedSegment:
-    """A segment with its times in seconds."""
+    """A segment with its times in seconds, and its language where the side says it."""
 
     text: str
     start: float
     end: float
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

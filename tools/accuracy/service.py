@@ -72,5 +72,7 @@ def parse(body: dict[str, Any]) -> Heard:
         for segment in body.get("segments", ())
         for word in segment.get("words", ())
     )
-    segments = tuple(TimedSegment(one["text"], one["start"], one["end"]) for one in body.get("segments", ()))
+    segments = tuple(
+        TimedSegment(one["text"], one["start"], one["end"], one["language"]) for one in body.get("segments", ())
+    )
     return Heard(body["text"], body["language"], words, segments)
