@@ -8,9 +8,9 @@ from benchmarks.harness.clips import Clip
 from tools.accuracy.heard import Heard, TimedSegment
 from tools.accuracy.language import MANY, Changing, Detected, Languages
 from tools.accuracy.laying import Phrase, judge, lay, trimmed, with_background
-from tools.accuracy.scores import COMPARATORS, OURS
+from tools.accuracy.scores import BATCHED, COMPARATORS, DEFAULTS, OURS, WITH_VAD
 from tools.accuracy.signals import power, read, write_flac
-from tools.accuracy.silence import MUSIC, WITHOUT_VAD, Guards, Silence, rows_of
+from tools.accuracy.silence import MUSIC, WITHOUT_VAD, Guards, Silence, Sounding, rows_of
 from tools.accuracy.sounds import BY_PEAK, LEVELLESS, SOUNDS, sound
 
 from asr_api.transcription import SAMPLE_RATE
@@ -90,20 +90,25 @@ def test_laid_phrases_stand_where_they_are_said_to(tmp_path: Path) -> None:
 def test_what_is_behind_speech_has_its_level() -> None:
     """Decibels below the speech, whose pauses do not count."""
     speech = np.concatenate([np.full(1000, 0.5), np.zeros(9000)]).astype(np.float32)
-    behind = with_background(speech, np.tile(np.float32([0.1, -0.1]), 50), 20)
+    behind = with_background(speech, np.tile(np.array([0.1, -0.1], np.float32), 50), 20)
     assert 10 * np.log10(0.25 / power(behind[1000:])) == pytest.approx(20, abs=0.01)
 
 
 def test_characters_are_counted_a_sound() -> None:
     """Noise may have none; music no more than the best comparator writes."""
-    clips = [("white noise", Clip(Path("a"), "", "", 30)), (MUSIC, Clip(Path("b"), "", "", 60))]
-    sides = {side: [Heard("", None), Heard("la la", "en")] for side in COMPARATORS}
+    soundings = [
+        Sounding("white noise", Clip(Path("a"), "", "", 30), bare=False),
+        Sounding("white noise", Clip(Path("b"), "", "", 30), bare=True),
+        Sounding(MUSIC, Clip(Path("c"), "", "", 60), bare=True),
+    ]
+    every = [Heard("", None), Heard("", None), Heard("la la", "en")]
+    sides = {WITHOUT_VAD: every[1:], DEFAULTS: every[1:], WITH_VAD: every, BATCHED: every}
     guards = Guards.of('asr_skipped_audio_seconds_total{guard="vad"} 5.0\n')
-    for ours, worse in (((" ", "la la"), ["white noise"]), (("", "la la "), [MUSIC]), (("", ""), [])):
-        rows = rows_of(clips, {OURS: [Heard(text, "en") for text in ours], WITHOUT_VAD: sides[COMPARATORS[0]], **sides})
+    for texts, worse in ((("", "a", "la la"), ["white noise"]), (("", "", "la la "), [MUSIC]), (("", "", ""), [])):
+        rows = rows_of(soundings, {OURS: [Heard(text, "en") for text in texts], **sides})
         found = Silence(rows, {OURS: guards}, [])
         assert found.worse_than == worse
-        assert [row.minutes for row in rows] == [0.5, 1]
+        assert [(row.minutes[OURS], row.minutes[DEFAULTS]) for row in rows] == [(1, 0.5), (1, 1)]
         assert "white noise" in str(found)
 
 

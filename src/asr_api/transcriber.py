@@ -26,6 +26,10 @@ from asr_api.transcription import (
 )
 
 
+LANGUAGE_PAUSE_MS = 300
+"""Milliseconds of silence after which the language may be another."""
+
+
 class FrontEnd(Protocol):
     """From a file to chunks, as soon as the file is known to be audio. Raises InvalidAudio."""
 
@@ -188,7 +192,10 @@ class Transcriber:
 
 def audio_of(options: TranscriptionOptions) -> AudioOptions:
     """How the audio is prepared: where each stretch of speech has a language of its own, each is a chunk."""
-    return replace(options.audio, max_pause=0.0) if options.multilingual else options.audio
+    if not options.multilingual:
+        return options.audio
+    pause = max(options.audio.silence_duration_ms, LANGUAGE_PAUSE_MS)
+    return replace(options.audio, joined=False, silence_duration_ms=pause)
 
 
 def _follow(trace: Trace, state: FlowState) -> None:

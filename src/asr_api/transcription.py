@@ -23,8 +23,8 @@ class AudioOptions:
 
     `vad` drops what is not speech; speech begins where its probability reaches `threshold` (None:
     the service's setting) and ends after `silence_duration_ms` without it, and `prefix_padding_ms`
-    of audio before it are kept. `denoise` and `normalize` clean poor recordings up. A chunk ends at
-    a pause of more than `max_pause` seconds, besides what counts as speech on either side of it.
+    of audio before it are kept. `denoise` and `normalize` clean poor recordings up. Stretches
+    of speech are `joined` to chunks of up to 30 s, or each is a chunk by itself.
     """
 
     vad: bool = True
@@ -33,7 +33,7 @@ class AudioOptions:
     silence_duration_ms: int = 160
     denoise: bool = False
     normalize: bool = False
-    max_pause: float = 3.0
+    joined: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,11 +70,11 @@ def look(chunks: list[AudioChunk]) -> list[tuple[float, float, float]]:
     return [(chunk.start, chunk.duration, chunk.voiced) for chunk in chunks]
 
 
-def plain_split(samples: Samples, spans: list[SpeechSpan], max_pause: float) -> list[tuple[int, int, float]]:
+def plain_split(samples: Samples, spans: list[SpeechSpan], *, joined: bool = True) -> list[tuple[int, int, float]]:
     """The rules for whole audio, with all spans known, as offset, length and voiced seconds of each chunk."""
     groups: list[list[tuple[int, int]]] = []
     for start, end in (piece for span in spans for piece in plain_cut(samples, span.start, span.end)):
-        if not groups or end - groups[-1][0][0] > 480_000 or start - groups[-1][-1][1] > max_pause * SAMPLE_RATE:
+        if not joined or not groups or end - groups[-1][0][0] > 480_000 or start - groups[-1][-1][1] > 48_000:
             groups.append([])
         groups[-1].append((start, end))
     return [
@@ -114,7 +114,7 @@ asked = st.builds(
     threshold=st.sampled_from([None, 0.3, 0.8]),
     prefix_padding_ms=st.sampled_from([0, 400, 3000]),
     silence_duration_ms=st.sampled_from([0, 160, 2000]),
-    max_pause=st.sampled_from([3.0, 0.0, 0.5]),
+    joined=st.booleans(),
 )
 
 
@@ -285,5 +285,5 @@ def test_recordings() -> None:
     samples = np.concatenate([decode_audio(str(path)) for path in recordings("speech")[:8]])
     chunks = list(stream(Chunker(detector, AudioOptions()), blocks(samples, SAMPLE_RATE)))
     found = [(chunk.offset, len(chunk.samples), chunk.voiced) for chunk in chunks]
-    assert found == plain_split(samples, detector.detect(samples), 3.0)
+    assert found == plain_split(samples, detector.detect(samples))
     assert len(found) > 3

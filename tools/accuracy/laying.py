@@ -78,12 +78,12 @@ def lay(clips: Sequence[Clip], seconds: float, pauses: tuple[float, float], seed
 
 def phrases_of(clips: Sequence[Clip]) -> list[Clip]:
     """The clips in which enough is said, and not too much, that a phrase which is lost can be told from one that is
-    misheard; what is no speech stands in brackets.
+    misheard; what is not said, or how, stands in brackets.
     """
     return [
         clip
         for clip in clips
-        if len(clip.text.split()) >= LEAST_WORDS and clip.seconds <= LONGEST and not clip.text.startswith(("[", "<"))
+        if len(clip.text.split()) >= LEAST_WORDS and clip.seconds <= LONGEST and not set(clip.text) & set("[<(")
     ]
 
 

@@ -140,6 +140,7 @@ def measure(
         tell(f"{len(recordings)} recordings through the service")
         ours = service.hear([one.clip for one in recordings], response_format="verbose_json")
     rows = [_row(one, OURS, heard) for one, heard in zip(recordings, ours, strict=True)]
+    tell(markdown(HEADER, [row.cells() for row in rows]))
     reference = FasterWhisper(folder_of(model), compute_type)
     for side in COMPARATORS:
         tell(f"by {side}")

@@ -4,7 +4,8 @@
     python -m tools.accuracy.silence --full     # a minute of each at six levels, and Debian's music
 
 The service is asked twice, the second time without voice activity detection: that shows what the other
-guards are worth. Which of them held is read from its metrics.
+guards are worth. Which of them held is read from its metrics. Whoever has no voice activity detection hears
+each sound at one level, for it takes minutes to fail at noise.
 """
 
 import os
@@ -28,7 +29,7 @@ from . import debian
 from .folder import folder_of
 from .heard import Heard
 from .reference import FasterWhisper
-from .scores import COMPARATORS, OURS
+from .scores import COMPARATORS, DEFAULTS, OURS
 from .service import Service, serving
 from .signals import read, write_flac
 from .sounds import LEVELLESS, SOUNDS, sound
@@ -43,14 +44,26 @@ AGAIN = re.compile(r'^asr_fallbacks_total{reason="(\w+)",.*} (\S+)$', re.MULTILI
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much of each sound there is: at each of the levels in dBFS, so many seconds."""
+    """How much of each sound there is: at each of the levels in dBFS, so many seconds; `bare` is the level at which
+    it is heard by those who have no voice activity detection.
+    """
 
     levels: tuple[int, ...]
     seconds: float
+    bare: int = -30
 
 
 BRIEF = Extent((-50, -30, -10), 20)
 FULL = Extent((-60, -50, -40, -30, -20, -10), 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Sounding:
+    """A file in which nobody speaks; `bare` where those without voice activity detection hear it too."""
+
+    sound: str
+    clip: Clip
+    bare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +83,14 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sound at all its levels: its minutes, and the characters that each side wrote."""
+    """One sound: the characters that each side wrote, and the minutes of it that it heard."""
 
     sound: str
-    minutes: float
+    minutes: Mapping[str, float]
     characters: Mapping[str, int]
+
+    def rate(self, side: str) -> float:
+        return self.characters[side] / self.minutes[side]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ class Silence:
     @property
     def worse_than(self) -> list[str]:
         """Sounds for which ours writes although nobody plays music, or more than the best comparator for music."""
-        return [row.sound for row in self.rows if row.characters[OURS] > _allowed(row)]
+        return [row.sound for row in self.rows if row.rate(OURS) > _allowed(row)]
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "worse": self.worse_than}
@@ -96,10 +112,10 @@ class Silence:
     def __str__(self) -> str:
         sides = list(self.rows[0].characters)
         rows = [
-            [row.sound, figure(row.minutes, 1), *(figure(row.characters[side] / row.minutes, 1) for side in sides)]
+            [row.sound, *(f"{figure(row.rate(side), 1)} ({figure(row.minutes[side], 1)})" for side in sides)]
             for row in self.rows
         ]
-        header = ["characters a minute", "minutes", *sides]
+        header = ["characters a minute (of so many)", *sides]
         return f"{markdown(header, rows)}\n{self._guarded()}{''.join(map(_told, self.texts))}"
 
     def _guarded(self) -> str:
@@ -126,36 +142,35 @@ def run(
 
 def measure(*, full: bool = False, model: str = "base", compute_type: str = "int8") -> Silence:
     """All sides on all sounds. Raises ServerFailed, httpx2.HTTPError, NoPackages and StartupError."""
-    extent = FULL if full else BRIEF
-    clips = [*made_sounds(extent), *music(full=full)]
+    soundings = [*made_sounds(FULL if full else BRIEF), *music(full=full)]
+    some = [one for one in soundings if one.bare]
     with serving(model, compute_type, 5, 8) as service:
-        tell(f"{len(clips)} sounds through the service")
-        ours, with_vad = _guarded(service, [clip for _, clip in clips], vad="true")
-        bare, without = _guarded(service, [clip for _, clip in clips], vad="false")
+        tell(f"{len(soundings)} sounds through the service")
+        ours, with_vad = _guarded(service, soundings, vad="true")
+        tell(f"{len(some)} of them without voice activity detection")
+        bare, without = _guarded(service, some, vad="false")
     heard = {OURS: ours, WITHOUT_VAD: bare}
     reference = FasterWhisper(folder_of(model), compute_type)
     for side in COMPARATORS:
-        tell(f"by {side}")
-        heard[side] = reference.hear_as(side, [clip for _, clip in clips])
-    return Silence(rows_of(clips, heard), {OURS: with_vad, WITHOUT_VAD: without}, _written(clips, heard))
+        chosen = some if side == DEFAULTS else soundings
+        tell(f"{len(chosen)} of them by {side}")
+        heard[side] = reference.hear_as(side, [one.clip for one in chosen])
+    return Silence(rows_of(soundings, heard), {OURS: with_vad, WITHOUT_VAD: without}, _written(soundings, heard))
 
 
-def _guarded(service: Service, clips: Sequence[Clip], vad: str) -> tuple[list[Heard], Guards]:
+def _guarded(service: Service, soundings: Sequence[Sounding], vad: str) -> tuple[list[Heard], Guards]:
     before = Guards.of(service.metrics())
-    heard = service.hear(clips, vad=vad)
+    heard = service.hear([one.clip for one in soundings], vad=vad)
     return heard, Guards.of(service.metrics()).since(before)
 
 
-Named = tuple[str, Clip]
-
-
-def made_sounds(extent: Extent, work: Path = WORK) -> list[Named]:
+def made_sounds(extent: Extent, work: Path = WORK) -> list[Sounding]:
     """Each sound at each level, as files."""
     work.mkdir(parents=True, exist_ok=True)
     return [
-        (name, _made(name, level, extent.seconds, work))
+        Sounding(name, _made(name, level, extent.seconds, work), level == extent.bare)
         for name in SOUNDS
-        for level in (extent.levels[:1] if name in LEVELLESS else extent.levels)
+        for level in ((extent.bare,) if name in LEVELLESS else extent.levels)
     ]
 
 
@@ -164,34 +179,46 @@ def _made(name: str, level: int, seconds: float, work: Path) -> Clip:
     return Clip(write_flac(path, sound(name, level, seconds, SEED)), "", "", seconds)
 
 
-def music(*, full: bool) -> list[Named]:
-    """The pieces that the repository carries, or all of Debian's. Raises NoPackages."""
+def music(*, full: bool) -> list[Sounding]:
+    """The pieces that the repository carries, or all of Debian's, of which those without voice activity detection
+    hear the shortest. Raises NoPackages.
+    """
     paths = debian.music() if full else sorted((DATA / "speech").glob("music-*"))
-    return [(MUSIC, Clip(path, "", "", len(read(path)) / SAMPLE_RATE)) for path in paths]
+    clips = [Clip(path, "", "", len(read(path)) / SAMPLE_RATE) for path in paths]
+    shortest = min(clip.seconds for clip in clips)
+    return [Sounding(MUSIC, clip, not full or clip.seconds == shortest) for clip in clips]
 
 
-def rows_of(clips: Sequence[Named], heard: Mapping[str, Sequence[Heard]]) -> list[Row]:
+def rows_of(soundings: Sequence[Sounding], heard: Mapping[str, Sequence[Heard]]) -> list[Row]:
     """A row for each sound, in the order in which they come."""
-    return [_row(name, clips, heard) for name in dict.fromkeys(name for name, _ in clips)]
-
-
-def _row(name: str, clips: Sequence[Named], heard: Mapping[str, Sequence[Heard]]) -> Row:
-    numbers = [number for number, (other, _) in enumerate(clips) if other == name]
-    minutes = sum(clips[number][1].seconds for number in numbers) / 60
-    return Row(name, minutes, {side: sum(len(own[n].text) for n in numbers) for side, own in heard.items()})
-
-
-def _allowed(row: Row) -> int:
-    return min(row.characters[side] for side in COMPARATORS) if row.sound == MUSIC else 0
-
-
-def _written(clips: Sequence[Named], heard: Mapping[str, Sequence[Heard]]) -> list[dict[str, str]]:
-    """What the service wrote, to be read."""
+    pairs = {side: _paired(soundings, own) for side, own in heard.items()}
     return [
-        {"side": side, "file": clip.path.name, "text": one.text}
-        for side in (OURS, WITHOUT_VAD)
-        for (_, clip), one in zip(clips, heard[side], strict=True)
-        if one.text
+        Row(
+            name,
+            {side: sum(one.clip.seconds for one, _ in own if one.sound == name) / 60 for side, own in pairs.items()},
+            {side: sum(len(text.text) for one, text in own if one.sound == name) for side, own in pairs.items()},
+        )
+        for name in dict.fromkeys(one.sound for one in soundings)
+    ]
+
+
+def _paired(soundings: Sequence[Sounding], heard: Sequence[Heard]) -> list[tuple[Sounding, Heard]]:
+    """What one side heard, beside what it was: all of them, or the bare ones."""
+    own = soundings if len(heard) == len(soundings) else [one for one in soundings if one.bare]
+    return list(zip(own, heard, strict=True))
+
+
+def _allowed(row: Row) -> float:
+    return min(row.rate(side) for side in COMPARATORS) if row.sound == MUSIC else 0.0
+
+
+def _written(soundings: Sequence[Sounding], heard: Mapping[str, Sequence[Heard]]) -> list[dict[str, str]]:
+    """What each side wrote, to be read."""
+    return [
+        {"side": side, "file": one.clip.path.name, "text": text.text}
+        for side, own in heard.items()
+        for one, text in _paired(soundings, own)
+        if text.text
     ]
 
 

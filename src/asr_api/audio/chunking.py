@@ -13,6 +13,9 @@ from asr_api.transcription import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk, AudioO
 LONGEST = CHUNK_SECONDS * SAMPLE_RATE
 """Samples of a chunk, at most."""
 
+MAX_PAUSE = 3 * SAMPLE_RATE
+"""Samples of silence inside a chunk, at most: after long ones Whisper tends to drop or make up words."""
+
 EARLIEST_CUT = round(LONGEST * 2 / 3)
 """Samples from the start of a chunk to where the search for a place to cut begins."""
 
@@ -42,8 +45,7 @@ class Chunker:
 
     The chunks hold all speech, in order and not overlapping. A chunk takes one span of speech
     after the other, with the silence between them, until the next would make it longer than 30 s
-    or comes after a pause of more than `max_pause` seconds (3, unless the options say less: after long
-    ones Whisper tends to drop or make up words). A span longer than 30 s is first cut, at the quietest
+    or comes after a pause of more than 3 s; unless they are to be `joined`, each span is a chunk. A span longer than 30 s is first cut, at the quietest
     place of the last third of the 30 s. How the audio is divided into blocks changes nothing.
 
     A chunk is given out as soon as no audio to come can change it: at most 41 s of audio after its
@@ -54,7 +56,7 @@ class Chunker:
 
     def __init__(self, detector: SpeechDetector, options: AudioOptions) -> None:
         """Without `options.vad` everything is taken for speech and the detector is not asked."""
-        self._max_pause = round(options.max_pause * SAMPLE_RATE)
+        self._joined = options.joined
         self._speech: Listener = detector.listen(options) if options.vad else _Everything()
         self._tape = _Tape()
         self._rest = np.zeros(0, np.float32)  # what does not fill a block yet
@@ -111,7 +113,9 @@ class Chunker:
 
     def _fits(self, piece: SpeechSpan) -> bool:
         return not self._group or (
-            piece.end - self._group[0].start <= LONGEST and piece.start - self._group[-1].end <= self._max_pause
+            self._joined
+            and piece.end - self._group[0].start <= LONGEST
+            and piece.start - self._group[-1].end <= MAX_PAUSE
         )
 
     def _close(self) -> list[AudioChunk]:
