@@ -148,8 +148,11 @@ def test_ours_is_ahead_where_every_other_side_is_behind() -> None:
 def test_words_are_taken_from_the_segments() -> None:
     """The service's words are inside its segments; an answer without segments has none."""
     word = {"word": " one", "start": 0.5, "end": 0.9, "probability": 1.0}
-    body = {"text": "one", "language": "en", "segments": [{"text": " one", "start": 0.5, "end": 0.9, "words": [word]}]}
-    assert parse(body) == Heard("one", "en", (TimedWord(" one", 0.5, 0.9),), (TimedSegment(" one", 0.5, 0.9),))
+    segment = {"text": " one", "start": 0.5, "end": 0.9, "language": "en", "words": [word]}
+    expected = TimedSegment(" one", 0.5, 0.9, "en")
+    assert parse({"text": "one", "language": "en", "segments": [segment]}) == Heard(
+        "one", "en", (TimedWord(" one", 0.5, 0.9),), (expected,)
+    )
     assert parse({"text": "", "language": None}) == Heard("", None)
 
 

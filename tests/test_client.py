@@ -56,7 +56,9 @@ def test_transcript_comes_back_in_the_format_asked_for(recording: Path) -> None:
             task="translate",
             temperature=0.5,
         )
+        transcribe_file(url, recording, multilingual=True)
     assert '"language":"en"' in answer
+    assert service.heard[2][1] == TranscriptionOptions(multilingual=True)
     assert service.heard[0] == (recording.read_bytes(), TranscriptionOptions())
     assert service.heard[1][1] == TranscriptionOptions(task="translate", language="fr", prompt="Noms", temperature=0.5)
 

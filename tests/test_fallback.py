@@ -56,7 +56,7 @@ def test_what_fails_on_a_short_context_is_tried_on_all_of_it(bad: DecodingResult
     """At the same temperature, and the failure counts for nothing: not as an attempt, not as a fallback."""
     made = attempts(1300)
     assert list(tried(made, bad, GOOD)) == [(0.0, 1300, "audio_context"), (0.0, FRAMES, None)]
-    assert (made.over, made.best, made.fell_back, made.silent) == (True, GOOD, False, False)
+    assert (made.over, made.best, made.fell_back, made.guard) == (True, GOOD, False, None)
 
 
 def test_what_passes_on_a_short_context_is_enough() -> None:
@@ -84,12 +84,12 @@ def test_a_text_that_was_cut_off_gets_all_the_tokens_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard", "silent"),
-    [(GOOD, False), (result("  "), True), (result("you", no_speech_prob=0.9, avg_logprob=-1.2), True)],
+    ("heard", "guard"),
+    [(GOOD, None), (result("  "), "blank"), (result("you", no_speech_prob=0.9, avg_logprob=-1.2), "no_speech")],
     ids=["words", "blanks", "hardly"],
 )
-def test_where_nothing_is_said_nothing_is_tried_again(heard: DecodingResult, *, silent: bool) -> None:
-    """Silence passes at once, by its words or by its probabilities."""
+def test_where_nothing_is_said_nothing_is_tried_again(heard: DecodingResult, guard: str | None) -> None:
+    """Silence passes at once, by its words or by its probabilities, and which of them it was is known."""
     made = attempts()
     list(tried(made, heard))
-    assert (made.over, made.silent) == (True, silent)
+    assert (made.over, made.guard) == (True, guard)

@@ -33,6 +33,7 @@ def test_series_are_there_before_the_first_request() -> None:
     metrics = Metrics("1")
     assert value(metrics, "asr_requests_total", endpoint="transcribe", outcome="shed") == 0
     assert value(metrics, "asr_fallbacks_total", temperature="0.2", reason="avg_logprob") == 0
+    assert value(metrics, "asr_skipped_audio_seconds_total", guard="vad") == 0
     assert value(metrics, "asr_requests_shed_total", reason="budget") == 0
     assert value(metrics, "asr_client_disconnects_total", phase="headers") == 0
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from asr_api.fallback import SHORT
 from asr_api.metrics import Metrics
 from asr_api.spectrogram import FRAMES
 from asr_api.trace import Trace
-from asr_api.transcriber import Transcriber, ended
-from asr_api.transcription import Part, Transcription, TranscriptionOptions, Word
+from asr_api.transcriber import Transcriber, audio_of, ended
+from asr_api.transcription import AudioOptions, Part, Transcription, TranscriptionOptions, Word
 from tests.fakes import FakeFrontEnd, FakeQueue, number_of, result
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,58 @@ async def test_a_chunk_without_speech_tells_no_language(build: Callable[..., Tra
     transcription = await run(build(queue))
     assert [task.language for task in queue.asked] == [None, None, "de"]
     assert (transcription.text, transcription.language) == ("chunk 1. chunk 2.", "de")
+
+
+async def test_of_several_languages_each_chunk_has_its_own(build: Callable[..., Transcriber]) -> None:
+    """All are decoded with the language open, and segments say what it was; the whole has the likeliest."""
+
+    def answer(task: DecodingTask) -> DecodingResult:
+        language = "en" if number_of(task) == 1 else "de"
+        return result(f" chunk {number_of(task)}.", language=language, languages=((language, 0.9),))
+
+    queue = FakeQueue(answer)
+    transcription = await run(build(queue), multilingual=True)
+    assert [task.language for task in queue.asked] == [None, None, None]
+    assert [segment.language for segment in transcription.segments] == ["de", "en", "de"]
+    assert transcription.language == "de"
+    assert transcription.language_probability == pytest.approx(0.6)
+
+
+async def test_of_several_languages_no_chunk_waits_for_the_first(build: Callable[..., Transcriber]) -> None:
+    """There is no language to wait for, so all are in the queue at once."""
+    queue = HeldQueue()
+    task = asyncio.create_task(run(build(queue, chunks=3), multilingual=True))
+    while queue.waiting < 3:
+        await asyncio.sleep(0)
+    queue.open.set()
+    assert (await task).text == "0 1 2"
+
+
+def test_where_there_may_be_several_languages_every_pause_ends_a_chunk() -> None:
+    """A chunk is decoded in one language; how else the audio is prepared stays as asked."""
+    asked = AudioOptions(threshold=0.3, denoise=True)
+    assert audio_of(TranscriptionOptions(audio=asked)) == asked
+    expected = replace(asked, joined=False, silence_duration_ms=500)
+    assert audio_of(TranscriptionOptions(audio=asked, multilingual=True)) == expected
+    patient = replace(asked, silence_duration_ms=2000)
+    assert audio_of(TranscriptionOptions(audio=patient, multilingual=True)).silence_duration_ms == 2000
+
+
+async def test_audio_without_text_is_counted_by_what_held_it_back(
+    build: Callable[..., Transcriber], metrics: Metrics
+) -> None:
+    """Seconds that are in no chunk, of chunks that the model holds to be silent, and of those it has no words for."""
+
+    def answer(task: DecodingTask) -> DecodingResult:
+        silent = result(" you", no_speech_prob=0.9, avg_logprob=-1.5)
+        return [silent, result("  "), result(" alpha")][number_of(task)]
+
+    assert (await run(build(FakeQueue(answer), silence=5))).text == "alpha"
+    counted = {
+        guard: metrics.registry.get_sample_value("asr_skipped_audio_seconds_total", {"guard": guard})
+        for guard in ("vad", "no_speech", "blank")
+    }
+    assert counted == {"vad": 5, "no_speech": 10, "blank": 10}
 
 
 async def test_a_given_language_is_used_throughout(build: Callable[..., Transcriber]) -> None:

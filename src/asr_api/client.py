@@ -51,6 +51,7 @@ def transcribe_file(
     *,
     response_format: str = "text",
     language: str | None = None,
+    multilingual: bool = False,
     prompt: str | None = None,
     task: Task = "transcribe",
     temperature: float = 0.0,
@@ -65,6 +66,7 @@ def transcribe_file(
     """
     fields = {"response_format": response_format, "task": task, "temperature": str(temperature)}
     fields |= {name: text for name, text in (("language", language), ("prompt", prompt)) if text}
+    fields |= {"multilingual": "true"} if multilingual else {}
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
         with _Upload(path, on_upload) as upload:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from asr_api.engine.protocol import MAX_TOKENS, DecodingResult
-from asr_api.metrics.labels import TEMPERATURES, FallbackReason
+from asr_api.metrics.labels import TEMPERATURES, FallbackReason, Guard
 from asr_api.spectrogram import FRAMES
 from asr_api.transcription import TranscriptionOptions
 
@@ -157,9 +157,11 @@ class Attempts:
         return self.best is not self._made[0]
 
     @property
-    def silent(self) -> bool:
-        """Whether nothing is said, by what is best."""
-        return not self.best.text.strip() or self._thresholds.silent(self.best)
+    def guard(self) -> Guard | None:
+        """What holds, of the best, that nothing is said; None where something is."""
+        if not self.best.text.strip():
+            return "blank"
+        return "no_speech" if self._thresholds.silent(self.best) else None
 
 
 def ladder_of(options: TranscriptionOptions) -> list[float]:

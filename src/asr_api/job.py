@@ -61,6 +61,11 @@ class Job:
         """The seconds of all chunks, guessed in the same way."""
         return self.duration if self.recording.seconds is None else self.recording.work
 
+    @property
+    def unheard(self) -> float:
+        """Seconds that are in no chunk, since nobody speaks in them; 0 while not all is decoded."""
+        return 0.0 if self.recording.seconds is None else max(0.0, self.recording.seconds - self.recording.work)
+
     def book(self) -> None:
         """Say what is still to be done, by what is known now."""
         self.remaining(self.work - self.done)

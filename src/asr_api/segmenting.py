@@ -98,4 +98,5 @@ def _segment(place: ChunkPlace, result: DecodingResult, words: tuple[Word, ...],
         compression_ratio=result.compression_ratio,
         no_speech_prob=result.no_speech_prob,
         words=moved if timed else (),
+        language=result.language,
     )

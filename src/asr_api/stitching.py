@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from asr_api.engine.protocol import DecodingResult
 from asr_api.segmenting import SegmentRules, segments_of
 from asr_api.transcription import ChunkPlace, Part, Segment, TokenLogprob, Transcription, TranscriptionOptions
 
 OnPart = Callable[[Part], None]
+
+LIKELIEST = 5
+"""Languages of which the probability is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Stitcher:
         self._segments: list[Segment] = []
         self._logprobs: list[TokenLogprob] = []
         self._tokens = 0
+        self._said_seconds = 0.0
+        self._heard_seconds: dict[str, float] = {}
         self._languages: tuple[tuple[str, float], ...] = ()
         self._language = options.language
 
@@ -67,9 +73,7 @@ class Stitcher:
         self._tokens += len(heard.result.tokens)
         if not heard.said:
             return
-        if self._language is None:
-            self._language = heard.result.language
-        self._languages = self._languages or heard.languages
+        self._take_language(heard)
         first = len(self._segments)
         segments = segments_of(heard.place, heard.result, self._rules)
         self._segments += [
@@ -77,7 +81,21 @@ class Stitcher:
         ]
         self._logprobs += heard.result.logprobs
         self._text += heard.result.text
-        self._tell(Part("", self._language, tuple(self._segments[first:]), heard.result.logprobs))
+        self._tell(Part("", heard.result.language, tuple(self._segments[first:]), heard.result.logprobs))
+
+    def _take_language(self, heard: Heard) -> None:
+        """The language of the whole is the first one's; where there may be several, the likeliest over all seconds."""
+        if not self._options.multilingual:
+            self._language = self._language or heard.result.language
+            self._languages = self._languages or heard.languages
+            return
+        for language, probability in heard.languages:
+            seconds = self._heard_seconds.get(language, 0.0)
+            self._heard_seconds[language] = seconds + probability * heard.place.duration
+        self._said_seconds += heard.place.duration
+        ranked = sorted(self._heard_seconds.items(), key=itemgetter(1), reverse=True)[:LIKELIEST]
+        self._languages = tuple((language, seconds / self._said_seconds) for language, seconds in ranked)
+        self._language = self._languages[0][0]
 
     def _tell(self, part: Part) -> None:
         """The text that is new, without the space that may follow it: so the parts are the transcript."""

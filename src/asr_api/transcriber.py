@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import BinaryIO, Protocol
 from unicodedata import category
@@ -25,6 +25,10 @@ from asr_api.transcription import (
     Transcription,
     TranscriptionOptions,
 )
+
+
+LANGUAGE_PAUSE_MS = 300
+"""Milliseconds of silence after which the language may be another."""
 
 
 class FrontEnd(Protocol):
@@ -95,7 +99,7 @@ class Transcriber:
         try:
             async with asyncio.timeout_at(deadline), AsyncExitStack() as stack:
                 with trace.stage("decode"):
-                    recording = await stack.enter_async_context(self._front_end.open(upload, options.audio))
+                    recording = await stack.enter_async_context(self._front_end.open(upload, audio_of(options)))
                 hold = stack.enter_context(self._admission.hold(recording.claimed_seconds or 0.0, tenant))
                 job = Job(
                     options,
@@ -126,13 +130,13 @@ class Transcriber:
         return self._tokenize(text) if text else ()
 
     async def _listen(self, job: Job) -> None:
-        """All chunks. The language is that of the first chunk in which something is said."""
-        language = job.options.language
+        """All chunks. The language is that of the first chunk in which something is said, or of each its own."""
+        language, once = job.options.language, not job.options.multilingual
         places, number = asyncio.Semaphore(self._window), 0
         async with first_error_of(asyncio.TaskGroup()) as group:
             async for chunk in job.recording:
                 job.book()
-                if language is None:
+                if language is None and once:
                     heard = await self._hear(chunk, None, job, number)
                     language = heard.result.language if heard.said else None
                 else:
@@ -141,6 +145,7 @@ class Transcriber:
                     task.add_done_callback(lambda _: places.release())
                 number += 1
         job.end()
+        self._metrics.engine.skipped("vad", job.unheard)
 
     async def _hear(self, chunk: FeatureChunk, language: str | None, job: Job, number: int) -> Heard:
         """Decode one chunk, climbing the ladder of temperatures where the thresholds say that it failed."""
@@ -154,7 +159,9 @@ class Transcriber:
                 asked = result.language
             if reason is not None and not attempts.over:
                 self._metrics.engine.fell_back(attempts.temperature, reason)
-        heard = Heard(chunk.place, attempts.best, not attempts.silent, languages, fallback=attempts.fell_back)
+        if attempts.guard is not None:
+            self._metrics.engine.skipped(attempts.guard, chunk.place.duration)
+        heard = Heard(chunk.place, attempts.best, attempts.guard is None, languages, fallback=attempts.fell_back)
         job.stitcher.add(number, heard)
         job.advance(chunk.place)
         return heard
@@ -192,6 +199,14 @@ def ended(names: str) -> str:
     """
     names = names.rstrip()
     return f"{names}." if names and not category(names[-1]).startswith("P") else names
+
+
+def audio_of(options: TranscriptionOptions) -> AudioOptions:
+    """How the audio is prepared: where each stretch of speech has a language of its own, each is a chunk."""
+    if not options.multilingual:
+        return options.audio
+    pause = max(options.audio.silence_duration_ms, LANGUAGE_PAUSE_MS)
+    return replace(options.audio, joined=False, silence_duration_ms=pause)
 
 
 def _follow(trace: Trace, state: FlowState) -> None:

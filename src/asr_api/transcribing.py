@@ -33,6 +33,7 @@ class Wishes:
 
     format: ResponseFormat
     language: str | None
+    multilingual: bool
     prompt: str | None
     task: Task
     temperature: float
@@ -56,6 +57,7 @@ def transcribe_there(server: str, api_key: str | None, files: Sequence[Path], wi
             path,
             response_format=wishes.format,
             language=wishes.language,
+            multilingual=wishes.multilingual,
             prompt=wishes.prompt,
             task=wishes.task,
             temperature=wishes.temperature,
@@ -80,6 +82,7 @@ async def _one(service: Service, path: Path, wishes: Wishes, report: Report) -> 
     options = TranscriptionOptions(
         task=wishes.task,
         language=wishes.language,
+        multilingual=wishes.multilingual,
         prompt=wishes.prompt,
         temperature=wishes.temperature,
         timestamps=wishes.format in TIMED_FORMATS,

@@ -23,7 +23,8 @@ class AudioOptions:
 
     `vad` drops what is not speech; speech begins where its probability reaches `threshold` (None:
     the service's setting) and ends after `silence_duration_ms` without it, and `prefix_padding_ms`
-    of audio before it are kept. `denoise` and `normalize` clean poor recordings up.
+    of audio before it are kept. `denoise` and `normalize` clean poor recordings up. Stretches
+    of speech are `joined` to chunks of up to 30 s, or each is a chunk by itself.
     """
 
     vad: bool = True
@@ -32,6 +33,7 @@ class AudioOptions:
     silence_duration_ms: int = 160
     denoise: bool = False
     normalize: bool = False
+    joined: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,8 @@ class SearchOptions:
 class TranscriptionOptions:
     """What one request asks for.
 
-    `language` is a Whisper code (`en`) or None to detect it; `prompt` is text to take style and
+    `language` is a Whisper code (`en`) or None to detect it, once or, where it is `multilingual`, in
+    every stretch of speech between two pauses; `prompt` is text to take style and
     names from, `hotwords` are names alone; a `temperature` of 0 means the likeliest text, with the
     ladder of higher temperatures where Whisper's thresholds say that it failed; `timestamps` asks
     for words and segments, a segment being at most `max_segment_seconds` long and two lines of
@@ -63,6 +66,7 @@ class TranscriptionOptions:
 
     task: Task = "transcribe"
     language: str | None = None
+    multilingual: bool = False
     prompt: str | None = None
     hotwords: str | None = None
     temperature: float = 0.0
@@ -161,7 +165,7 @@ class Word:
 class Segment:
     """A subtitle-sized piece of the transcript, with the scores of the decoding it came from.
 
-    `fallback` says that this was not the first decoding.
+    `fallback` says that this was not the first decoding; `language` is that of its chunk.
     """
 
     id: int
@@ -176,6 +180,7 @@ class Segment:
     no_speech_prob: float
     words: tuple[Word, ...] = ()
     fallback: bool = False
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +205,8 @@ class Part:
 class Transcription:
     """The answer to one request, before it takes the form of a response.
 
-    `language` is None where nothing was said and no language was given; `duration` is that of
-    the uploaded audio.
+    `language` is None where nothing was said and no language was given; where there are several, the
+    likeliest over all that was said. `duration` is that of the uploaded audio.
     """
 
     text: str

@@ -70,11 +70,11 @@ def look(chunks: list[AudioChunk]) -> list[tuple[float, float, float]]:
     return [(chunk.start, chunk.duration, chunk.voiced) for chunk in chunks]
 
 
-def plain_split(samples: Samples, spans: list[SpeechSpan]) -> list[tuple[int, int, float]]:
+def plain_split(samples: Samples, spans: list[SpeechSpan], *, joined: bool = True) -> list[tuple[int, int, float]]:
     """The rules for whole audio, with all spans known, as offset, length and voiced seconds of each chunk."""
     groups: list[list[tuple[int, int]]] = []
     for start, end in (piece for span in spans for piece in plain_cut(samples, span.start, span.end)):
-        if not groups or end - groups[-1][0][0] > 480_000 or start - groups[-1][-1][1] > 48_000:
+        if not joined or not groups or end - groups[-1][0][0] > 480_000 or start - groups[-1][-1][1] > 48_000:
             groups.append([])
         groups[-1].append((start, end))
     return [
@@ -114,6 +114,7 @@ asked = st.builds(
     threshold=st.sampled_from([None, 0.3, 0.8]),
     prefix_padding_ms=st.sampled_from([0, 400, 3000]),
     silence_duration_ms=st.sampled_from([0, 160, 2000]),
+    joined=st.booleans(),
 )
 
 
@@ -149,7 +150,9 @@ def test_blocks_change_nothing(pattern: Pattern, options: AudioOptions, sizes: l
     chunks = list(stream(Chunker(DETECTOR, options), pieces))
     everything = [SpeechSpan(0, len(samples))] if len(samples) else []
     spans = DETECTOR.detect(samples, options) if options.vad else everything
-    assert [(chunk.offset, len(chunk.samples), chunk.voiced) for chunk in chunks] == plain_split(samples, spans)
+    assert [(chunk.offset, len(chunk.samples), chunk.voiced) for chunk in chunks] == plain_split(
+        samples, spans, options.max_pause
+    )
     for chunk in chunks:
         np.testing.assert_array_equal(chunk.samples, samples[chunk.offset : chunk.offset + len(chunk.samples)])
 

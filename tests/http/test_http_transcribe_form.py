@@ -49,6 +49,12 @@ def test_one_temperature_has_the_usual_ladder() -> None:
     assert options(ours(("temperature[]", "0.4"), ("temperature[]", "1"))).temperatures == (0.4, 1)
 
 
+def test_several_languages_are_asked_for_without_one() -> None:
+    """The language is found anew in each stretch of speech; that it is not wanted goes with any language."""
+    assert options(ours(("multilingual", "true"))) == TranscriptionOptions(multilingual=True)
+    assert options(ours(("multilingual", "false"), ("language", "fr"))) == TranscriptionOptions(language="fr")
+
+
 @pytest.mark.parametrize("name", ["file", "file[]", "files", "files[]"])
 def test_several_files_are_taken_in_order(name: str) -> None:
     """Ours takes as many as come, under each of the names that clients give them."""
@@ -86,6 +92,8 @@ REFUSED_BY_OURS: list[tuple[Sequence[Part], str, str, str]] = [
     ([("vad", "true"), ("vad_filter", "true")], "invalid_value", "vad", "more than once"),
     ([("keywords[]", "x")], "unknown_parameter", "keywords[]", "which takes file, model"),
     ([("file", "text")], "invalid_file", "file", "not text"),
+    ([("language", "de"), ("multilingual", "true")], "invalid_value", "multilingual", "either language or multi"),
+    ([("multilingual", "maybe")], "invalid_value", "multilingual", "boolean"),
     ([("language", "l" * 33)], "invalid_value", "language", "at most 32"),
 ]  # fmt: skip
 

@@ -101,18 +101,20 @@ def test_ours_tells_language_model_and_timing_without_segments() -> None:
 
 
 def test_ours_nests_words_in_segments() -> None:
-    """Our `verbose_json` has segments, which say whether they were decoded again, and their words where asked."""
-    again = dataclasses.replace(SEGMENTS[1], fallback=True)
+    """Our `verbose_json` has segments, which say their language and whether they were decoded again, and their words
+    where asked."""
+    again = dataclasses.replace(SEGMENTS[1], fallback=True, language="de")
     client = client_of(FakeService(dataclasses.replace(HELLO, segments=(SEGMENTS[0], again))))
     body, headers = multipart(FILE, ("response_format", "verbose_json"))
     answer = client.post(OURS, content=body, headers=headers).json()
-    assert [list(segment) for segment in answer["segments"]] == [[*SEGMENT_FIELDS, "fallback"]] * 2
+    assert [list(segment) for segment in answer["segments"]] == [[*SEGMENT_FIELDS, "fallback", "language"]] * 2
     assert [segment["fallback"] for segment in answer["segments"]] == [False, True]
+    assert answer["segments"][1]["language"] == "de"
     for asked in (("timestamp_granularities", "word"), ("word_timestamps", "true")):
         body, headers = multipart(FILE, ("response_format", "verbose_json"), asked)
         answer = client.post(OURS, content=body, headers=headers).json()
         assert answer["segments"][0]["words"] == [{"word": " Hello", "start": 0.0, "end": 0.7, "probability": 0.9}]
-        assert list(answer["segments"][1]) == [*SEGMENT_FIELDS, "fallback", "words"]
+        assert list(answer["segments"][1]) == [*SEGMENT_FIELDS, "fallback", "language", "words"]
 
 
 SRT = "1\n00:00:00,000 --> 00:00:01,500\nHello there.\n\n2\n00:00:01,500 --> 00:00:02,500\nBye.\n\n"

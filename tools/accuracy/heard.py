@@ -14,12 +14,15 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class TimedSegment:
-    """A segment with its times in seconds; `avg_logprob` is that of the decoding it came from."""
+    """A segment with its times in seconds; `avg_logprob` is that of the decoding it came from, and its `language`
+    stands where the side says it.
+    """
 
     text: str
     start: float
     end: float
     avg_logprob: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

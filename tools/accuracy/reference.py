@@ -43,6 +43,15 @@ class FasterWhisper:
                 return list(pool.map(lambda clip: self._hear_batched(clip, options), clips))
         return self.hear(clips, {"vad_filter": comparator == WITH_VAD} | options)
 
+    def languages(self, clips: Sequence[Clip]) -> list[str]:
+        """What `WhisperModel.transcribe` takes each clip's language for; nothing is decoded."""
+        with ThreadPoolExecutor(self._workers) as pool:
+            return list(pool.map(self._language, clips))
+
+    def _language(self, clip: Clip) -> str:
+        _, info = self._model.transcribe(decode_audio(str(clip.path)))
+        return str(info.language)
+
     def _hear(self, clip: Clip, options: Options) -> Heard:
         return heard(*self._model.transcribe(decode_audio(str(clip.path)), **options))
 

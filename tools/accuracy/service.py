@@ -83,6 +83,7 @@ def parse(body: dict[str, Any]) -> Heard:
         for word in segment.get("words", ())
     )
     segments = tuple(
-        TimedSegment(one["text"], one["start"], one["end"], one.get("avg_logprob")) for one in body.get("segments", ())
+        TimedSegment(one["text"], one["start"], one["end"], one.get("avg_logprob"), one.get("language"))
+        for one in body.get("segments", ())
     )
     return Heard(body["text"], body["language"], words, segments)

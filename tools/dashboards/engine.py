@@ -126,6 +126,14 @@ USE = Row(
             stacked=True,
         ),
         Panel(
+            "Audio without text",
+            "Seconds of audio a second in which nothing was held to be said: vad, by the voice detector; no_speech, by "
+            "the model's own probabilities; blank, since it wrote nothing.",
+            "short",
+            (Target("sum by (guard) (rate(asr_skipped_audio_seconds_total{@here}[@window]))", "{{guard}}"),),
+            stacked=True,
+        ),
+        Panel(
             "Waiting for the engine",
             "Chunks in the queue.",
             "short",

@@ -45,7 +45,7 @@ class Chunker:
 
     The chunks hold all speech, in order and not overlapping. A chunk takes one span of speech
     after the other, with the silence between them, until the next would make it longer than 30 s
-    or comes after a pause of more than 3 s. A span longer than 30 s is first cut, at the quietest
+    or comes after a pause of more than 3 s; unless they are to be `joined`, each span is a chunk. A span longer than 30 s is first cut, at the quietest
     place of the last third of the 30 s. How the audio is divided into blocks changes nothing.
 
     A chunk is given out as soon as no audio to come can change it: at most 41 s of audio after its
@@ -56,6 +56,7 @@ class Chunker:
 
     def __init__(self, detector: SpeechDetector, options: AudioOptions) -> None:
         """Without `options.vad` everything is taken for speech and the detector is not asked."""
+        self._joined = options.joined
         self._speech: Listener = detector.listen(options) if options.vad else _Everything()
         self._tape = _Tape()
         self._rest = np.zeros(0, np.float32)  # what does not fill a block yet
@@ -112,7 +113,9 @@ class Chunker:
 
     def _fits(self, piece: SpeechSpan) -> bool:
         return not self._group or (
-            piece.end - self._group[0].start <= LONGEST and piece.start - self._group[-1].end <= MAX_PAUSE
+            self._joined
+            and piece.end - self._group[0].start <= LONGEST
+            and piece.start - self._group[-1].end <= MAX_PAUSE
         )
 
     def _close(self) -> list[AudioChunk]:

@@ -113,6 +113,7 @@ def transcribe(
     api_key: Annotated[str | None, typer.Option(help="the service's key, where it wants one")] = None,
     format: Annotated[Format, typer.Option("--format", help="form of the output")] = "text",
     language: Annotated[str | None, typer.Option(help="language spoken, as `en`; detected where absent")] = None,
+    multilingual: Annotated[bool, typer.Option("--multilingual", help="detect it anew after each pause")] = False,
     prompt: Annotated[str | None, typer.Option(help="text that shows names and style")] = None,
     task: Annotated[Task, typer.Option(help="transcribe, or translate to English")] = "transcribe",
     temperature: Annotated[float, typer.Option(min=0, max=1, help="0: greedy, with fallback")] = 0.0,
@@ -121,7 +122,16 @@ def transcribe(
     """Transcribe files, in this process or, with --server, by a service."""
     from asr_api.transcribing import Wishes, transcribe_here, transcribe_there
 
-    wishes = Wishes(format=format, language=language, prompt=prompt, task=task, temperature=temperature)
+    if language and multilingual:
+        raise typer.BadParameter("send either --language or --multilingual")
+    wishes = Wishes(
+        format=format,
+        language=language,
+        multilingual=multilingual,
+        prompt=prompt,
+        task=task,
+        temperature=temperature,
+    )
     if server is not None:
         raise typer.Exit(transcribe_there(server, api_key, files, wishes))
     here = {"log_level": "warning", "engine_process": "false"}

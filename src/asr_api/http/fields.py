@@ -112,6 +112,14 @@ Language = Annotated[
         examples=["en", "german"],
     ),
 ]
+Multilingual = Annotated[
+    bool,
+    Field(
+        description="Detect the language anew after every pause of about a second, for audio in which it changes; "
+        "not with `language`",
+        examples=[True],
+    ),
+]
 Languages = Annotated[
     tuple[Annotated[str, Field(max_length=32)], ...],
     Array(),

@@ -42,6 +42,7 @@ from asr_api.http.fields import (
     Languages,
     ManyFiles,
     Model,
+    Multilingual,
     OneFile,
     OptionalChunkingStrategy,
     Prompt,
@@ -59,7 +60,7 @@ AUDIO_FIELDS = frozenset(field.name for field in fields(AudioOptions))
 
 ENGINE_FIELDS = frozenset(
     (
-        "task", "max_segment_seconds", "max_line_width", "beam_size", "patience", "length_penalty",
+        "task", "multilingual", "max_segment_seconds", "max_line_width", "beam_size", "patience", "length_penalty",
         "repetition_penalty", "no_repeat_ngram_size", "suppress_blank", "suppress_tokens", "max_new_tokens",
         "compression_ratio_threshold", "log_prob_threshold", "no_speech_threshold",
     )
@@ -203,6 +204,7 @@ class TranscribeForm(TranscriptionForm):
     files: ManyFiles
     prompt: InitialPrompt = ""
     language: Language = ""
+    multilingual: Multilingual = False
     task: Task = Field(
         "transcribe", description="`translate` writes English, whatever is spoken", examples=["translate"]
     )
@@ -238,6 +240,13 @@ class TranscribeForm(TranscriptionForm):
     silence_duration_ms: SilenceDuration = 160
     denoise: Denoise = False
     normalize: Normalize = False
+
+    @field_validator("multilingual")
+    @classmethod
+    def _one_language_or_many(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("language"):
+            raise PydanticCustomError("language_twice", "send either language or multilingual")
+        return value
 
     @field_validator("stream")
     @classmethod

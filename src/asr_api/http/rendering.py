@@ -102,7 +102,10 @@ def transcribe_body(
 
 
 def our_segment(segment: Segment, *, words: bool) -> OurSegment:
-    values = {name: getattr(segment, name) for name in SegmentBody.model_fields} | {"fallback": segment.fallback}
+    values = {name: getattr(segment, name) for name in SegmentBody.model_fields} | {
+        "fallback": segment.fallback,
+        "language": segment.language,
+    }
     if words:
         return SegmentWithWords(**values, words=_wire(WordBody, segment.words))
     return OurSegment(**values)

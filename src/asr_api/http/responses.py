@@ -126,6 +126,7 @@ class OurSegment(SegmentBody):
     """A segment of our endpoint: `fallback` says that it was decoded again, at a higher temperature."""
 
     fallback: bool
+    language: str = Field(description="Whisper's code, as `en`; segments differ only with `multilingual`")
 
 
 class SegmentWithWords(OurSegment):

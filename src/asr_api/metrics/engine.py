@@ -13,6 +13,7 @@ from asr_api.metrics.labels import (
     ENGINE_RESTARTS,
     ENGINE_STATES,
     FALLBACK_REASONS,
+    GUARDS,
     RETRY_REASONS,
     TEMPERATURES,
     BatchOutcome,
@@ -20,6 +21,7 @@ from asr_api.metrics.labels import (
     EngineRestart,
     EngineState,
     FallbackReason,
+    Guard,
     RetryReason,
     filled,
 )
@@ -141,6 +143,15 @@ class EngineMetrics:
             tuple(f"{temperature:.1f}" for temperature in TEMPERATURES),
             FALLBACK_REASONS,
         )
+        self._skipped = filled(
+            Counter(
+                "asr_skipped_audio_seconds_total",
+                "Seconds of audio for which no text was written, by what held that nothing is said",
+                ["guard"],
+                registry=registry,
+            ),
+            GUARDS,
+        )
 
     def watch(self, queue: Queue, load: Load) -> None:
         """Read the levels from the queue and the load themselves, at each scrape."""
@@ -202,3 +213,7 @@ class EngineMetrics:
         """Count a chunk that is decoded again, at the nearest of `TEMPERATURES`."""
         nearest = min(TEMPERATURES, key=lambda step: abs(step - temperature))
         self._fallbacks.labels(f"{nearest:.1f}", reason).inc()
+
+    def skipped(self, guard: Guard, seconds: float) -> None:
+        """Count audio for which no text is written."""
+        self._skipped.labels(guard).inc(seconds)
