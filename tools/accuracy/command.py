@@ -1,7 +1,6 @@
 """The run: each side hears the same recordings in turn, never both at once."""
 
 import json as json_text
-import os
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -17,12 +16,10 @@ from platformdirs import user_cache_path
 
 from asr_api.errors import StartupError
 from asr_api.models.catalogue import BUNDLED
-from asr_api.models.resolve import resolve_model
-from asr_api.settings import Settings
 
 from .corpus import spaced_words, utterances
 from .heard import Heard
-from .reference import FasterWhisper
+from .reference import FasterWhisper, model_folder
 from .report import Part, Report
 from .scores import DEFAULTS, LIKE_OURS, OURS, Score
 from .service import serving
@@ -60,7 +57,7 @@ class Comparison:
             heard = {OURS: service.hear(clips)}
             timed = {OURS: service.hear(alone, words=True)}
             served = service.served()
-        reference = FasterWhisper(_folder(self._model), self._compute_type)
+        reference = FasterWhisper(model_folder(self._model), self._compute_type)
         tell(f"{title}: by faster-whisper")
         heard[DEFAULTS] = reference.hear(clips, {})
         heard[LIKE_OURS] = reference.hear(clips, self._like_ours)
@@ -113,14 +110,6 @@ def _measured(measure: Callable[[], Part]) -> Part:
         raise typer.Exit(UNMEASURED) from error
     say(f"{part}\n")
     return part
-
-
-def _folder(model: str) -> Path:
-    """Where the service finds the model."""
-    settings = Settings.load(os.environ, model=model)
-    return resolve_model(
-        model, model_dir=settings.model_dir, hub_endpoint=settings.hub_endpoint, offline=settings.offline
-    ).path
 
 
 def _scores(clips: Sequence[Clip], heard: Sequence[Heard]) -> list[Score]:

@@ -1,5 +1,6 @@
 """The other sides: faster-whisper in this process, each recording by a call of its own."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,8 @@ from benchmarks.harness.clips import Clip
 from faster_whisper import BatchedInferencePipeline, WhisperModel, decode_audio
 
 from asr_api.engine.whisper import available_cores
+from asr_api.models.resolve import resolve_model
+from asr_api.settings import Settings
 
 from .heard import Heard, TimedSegment, TimedWord
 from .scores import BATCHED, WITH_VAD
@@ -56,3 +59,11 @@ def heard(found: Iterable[Any], info: Any) -> Heard:  # noqa: ANN401 - the libra
     words = tuple(TimedWord(word.word, word.start, word.end) for one in segments for word in one.words or ())
     timed = tuple(TimedSegment(one.text, one.start, one.end) for one in segments)
     return Heard("".join(one.text for one in segments).strip(), info.language, words, timed)
+
+
+def model_folder(model: str) -> Path:
+    """Where the service finds the model."""
+    settings = Settings.load(os.environ, model=model)
+    return resolve_model(
+        model, model_dir=settings.model_dir, hub_endpoint=settings.hub_endpoint, offline=settings.offline
+    ).path
