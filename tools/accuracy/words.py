@@ -116,11 +116,11 @@ def measure(
     return WordTimes(served, measured, Machine.here())
 
 
-def recorded(kind: Kind, files: int, seed: int, *, full: bool) -> list[SpacedClip]:
-    """So many recordings of a kind, made now; the same ones for the same seed."""
+def recorded(kind: Kind, files: int, seed: int, *, full: bool, folder: Path = WORK) -> list[SpacedClip]:
+    """So many recordings of a kind, made now in a folder; the same ones for the same seed."""
     layout = replace(kind.layout, name=f"{kind.language}-{kind.layout.name}")
     prompts = phrases(kind.language, full=full) if kind.phrases else words(kind.language, full=full)
-    return laid_out(layout, prompts, files, seed, WORK / ("full" if full else "carried"))
+    return laid_out(layout, prompts, files, seed, folder / ("full" if full else "carried"))
 
 
 def words(language: str, *, full: bool) -> list[Clip]:

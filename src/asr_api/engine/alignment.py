@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import ctranslate2
 import numpy as np
@@ -46,7 +47,7 @@ def word_times(
             word=word.text,
             start=round(float(starts[n]), 3),
             end=round(float(ends[n]), 3),
-            probability=float(np.mean(alignment.text_token_probs[offsets[n] : offsets[n + 1]])),
+            probability=fmean(alignment.text_token_probs[offsets[n] : offsets[n + 1]]),
             tokens=word.tokens,
         )
         for n, word in enumerate(words)

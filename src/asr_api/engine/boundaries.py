@@ -63,7 +63,7 @@ def refined(starts: Floats, ends: Floats, voicing: Voicing, duration: float) -> 
     between = _Search(starts, ends, pauses).cheapest()
     new_starts, new_ends = starts.copy(), ends.copy()
     for word, gap in enumerate(between):
-        if gap is not None:
+        if gap is not None:  # no word ends at the first boundary, and none begins at the last: empty slices
             new_ends[word - 1 : word], new_starts[word : word + 1] = pauses.starts[gap.first], pauses.ends[gap.last]
     for first, last in _together(between):
         inner = _shared(ends[first:last], voicing, new_starts[first], new_ends[last])
@@ -115,26 +115,25 @@ class _Search:
     """
 
     def __init__(self, starts: Floats, ends: Floats, pauses: _Pauses) -> None:
-        self._starts = starts
-        self._ends = ends
         self._pauses = pauses
-        share = np.clip((pauses.ends - pauses.starts - SHORT) / (LONG - SHORT), 0, 1)
-        self._latest = LATEST_SHORT + share * (LATEST_LONG - LATEST_SHORT)
+        self._opening = pauses.begun(starts[0])
+        self._end_away = _end_away(ends[:, np.newaxis], pauses)
+        self._start_away = _start_away(starts[:, np.newaxis], ends[:, np.newaxis], pauses)
 
     def cheapest(self) -> list[_Gap | None]:
         """One for each boundary: before the first word, between any two (None where they run together), and after
         the last.
         """
-        costs = [self._pauses.begun(self._starts[0]) + self._start_off(0)]
+        costs = [self._opening + self._start_away[0]]
         costs[0][-1] = np.inf
         ways = []
-        for word in range(len(self._ends) - 1):
+        for word in range(len(self._end_away) - 1):
             ended = self._ended(costs[-1], word)
             apart = self._apart(ended, word + 1)
             ways.append((ended, apart))
             costs.append(np.minimum(apart, costs[-1] + TOGETHER))
         voiced = self._pauses.voiced
-        close = int(np.argmin(self._ended(costs[-1], len(self._ends) - 1) + voiced[-1] - voiced))
+        close = int(np.argmin(self._ended(costs[-1], -1) + voiced[-1] - voiced))
         return self._back(costs, ways, close)
 
     def _back(self, costs: Sequence[Floats], ways: Sequence[tuple[Floats, Floats]], close: int) -> list[_Gap | None]:
@@ -156,24 +155,35 @@ class _Search:
 
     def _ended(self, costs: Floats, word: int) -> Floats:
         """What it costs that a word has ended in each pause, given those of its having begun out of each."""
-        through, late = self._pauses.through, self._pauses.starts - self._ends[word]
-        away = AWAY * np.maximum(0, np.maximum(-late, late - self._latest))
-        reached: Floats = np.minimum.accumulate(costs - through)[:-1] + through[:-1]
-        return np.append(np.inf, reached + away[1:])
+        through = self._pauses.through
+        ended: Floats = self._end_away[word].copy()
+        ended[0] = np.inf
+        ended[1:] += (np.minimum.accumulate(costs - through) + through)[:-1]
+        return ended
 
     def _apart(self, ended: Floats, word: int) -> Floats:
         """What it costs that a word begins out of each pause, given those of the one before having ended in each."""
         voiced = self._pauses.voiced
-        costs: Floats = np.minimum.accumulate(ended - voiced) + voiced + self._start_off(word)
+        costs: Floats = np.minimum.accumulate(ended - voiced) + voiced + self._start_away[word]
         costs[[0, -1]] = np.inf
         return costs
 
-    def _start_off(self, word: int) -> Floats:
-        begins = self._pauses.ends
-        costs: Floats = np.maximum(0, begins - self._ends[word] - LATEST_START)
-        if word and self._starts[word] > self._ends[word - 1] + TOO_SOON:
-            costs += START_AWAY * np.maximum(0, np.abs(begins - self._starts[word] + TOO_SOON) - SLACK)
-        return costs
+
+def _end_away(ends: Floats, pauses: _Pauses) -> Floats:
+    """What it costs to end each word in each pause, shape (words, pauses), by the alignment's own ends."""
+    share = np.clip((pauses.ends - pauses.starts - SHORT) / (LONG - SHORT), 0, 1)
+    latest = LATEST_SHORT + share * (LATEST_LONG - LATEST_SHORT)
+    late = pauses.starts - ends
+    away: Floats = AWAY * np.maximum(0, np.maximum(-late, late - latest))
+    return away
+
+
+def _start_away(starts: Floats, ends: Floats, pauses: _Pauses) -> Floats:
+    """What it costs to begin each word out of each pause, shape (words, pauses), by the alignment's own times."""
+    heard = np.append(False, starts[1:, 0] > ends[:-1, 0] + TOO_SOON)[:, np.newaxis]
+    off = np.maximum(0, np.abs(pauses.ends - starts + TOO_SOON) - SLACK)
+    away: Floats = np.maximum(0, pauses.ends - ends - LATEST_START) + START_AWAY * heard * off
+    return away
 
 
 def _together(between: Sequence[_Gap | None]) -> Iterator[tuple[int, int]]:
