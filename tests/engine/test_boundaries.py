@@ -84,6 +84,12 @@ def test_a_stop_within_a_word_does_not_end_it() -> None:
     assert refine([(0.1, 0.85), (0.85, 1.7)], voicing) == [(0.4, 1.1), (1.5, 2.0)]
 
 
+def test_the_stop_between_two_words_is_the_second_ones() -> None:
+    """A mouth closed for 50 ms where the alignment has the boundary is how a `t` begins; 150 ms are a pause."""
+    assert refine([(0.4, 0.9), (0.9, 1.5)], sounding((0.4, 0.95), (1.0, 1.6))) == [(0.4, 0.95), (0.95, 1.6)]
+    assert refine([(0.4, 0.9), (0.9, 1.5)], sounding((0.4, 0.95), (1.1, 1.6))) == [(0.4, 0.95), (1.1, 1.6)]
+
+
 def test_words_that_run_together_meet_where_it_is_quietest() -> None:
     """The boundary moves to the dip beside it, and stays near the alignment's where there is none."""
     ((_, dipped), _) = refine([(0.4, 1.0), (1.0, 1.6)], sounding((0.4, 1.7), dips=(1.09,)))

@@ -1,10 +1,11 @@
 """Word times beside the truth: the service, and faster-whisper in two ways, on words whose places are known.
 
     python -m tools.accuracy.words            # words and phrases that the repository carries
-    python -m tools.accuracy.words --full     # all of Debian's prompts
+    python -m tools.accuracy.words --full     # all of Debian's prompts, and sentences by espeak-ng
 
 Single words are cut out of their recordings where they begin and end to sound, and put together with known gaps; so
-are whole phrases, of which the first word's start and the last word's end are known then.
+are whole phrases, of which the first word's start and the last word's end are known then. Of words within continuous
+speech only a synthesiser knows when they begin.
 """
 
 import json as json_text
@@ -13,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from benchmarks.harness.clips import DATA, Clip, read_clips
@@ -30,6 +31,7 @@ from .heard import Heard
 from .placed import Layout, laid_out
 from .reference import FasterWhisper, model_folder
 from .scores import BATCHED, DEFAULTS, OURS
+from .sentences import spoken
 from .service import Service, serving
 from .word_times import HEADER, SpacedClip, Timing, timings
 
@@ -48,24 +50,28 @@ PHRASE_WORDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Recordings of one language and layout; there are as many files as `share` of those asked for."""
+    """Recordings of one language and layout; there are as many files as `share` of those asked for. `of` is what
+    they are made of; sentences are not laid out, but said by espeak-ng.
+    """
 
     language: str
     layout: Layout
     share: float
-    phrases: bool = False
+    of: Literal["words", "phrases", "sentences"] = "words"
 
     def __str__(self) -> str:
         return f"{self.language} {self.layout.name}"
 
 
+SENTENCES = Kind("en", Layout("sentences", pieces=1, gaps=(0, 0)), 1 / 2, of="sentences")
 KINDS = (
     Kind("en", Layout("words", pieces=6, gaps=(0.15, 0.5)), 1),
     Kind("ru", Layout("words", pieces=6, gaps=(0.15, 0.5)), 1 / 2),
     Kind("en", Layout("words-far-apart", pieces=6, gaps=(0.5, 2.0)), 1 / 4),
     Kind("en", Layout("words-in-noise", pieces=6, gaps=(0.15, 0.5), snr=15), 1 / 2),
-    Kind("en", Layout("phrases", pieces=3, gaps=(0.3, 1.5)), 1 / 4, phrases=True),
-    Kind("ru", Layout("phrases", pieces=3, gaps=(0.3, 1.5)), 1 / 6, phrases=True),
+    Kind("en", Layout("phrases", pieces=3, gaps=(0.3, 1.5)), 1 / 4, of="phrases"),
+    Kind("ru", Layout("phrases", pieces=3, gaps=(0.3, 1.5)), 1 / 6, of="phrases"),
+    SENTENCES,
 )
 
 
@@ -101,7 +107,7 @@ def measure(
 ) -> WordTimes:
     """All sides on recordings of these kinds, with 5 beams, the language found by each side itself.
 
-    Raises ServerFailed, httpx2.HTTPError, and NoPackages where Debian's prompts are asked for and cannot be had.
+    Raises ServerFailed, httpx2.HTTPError, and NoPackages or NoSynthesiser where `full` asks for what cannot be had.
     """
     recordings = {kind: recorded(kind, max(1, round(files * kind.share)), seed, full=full) for kind in kinds}
     with serving(model, compute_type, BEAMS, CONCURRENCY) as service:
@@ -118,9 +124,11 @@ def measure(
 
 def recorded(kind: Kind, files: int, seed: int, *, full: bool, folder: Path = WORK) -> list[SpacedClip]:
     """So many recordings of a kind, made now in a folder; the same ones for the same seed."""
-    layout = replace(kind.layout, name=f"{kind.language}-{kind.layout.name}")
-    prompts = phrases(kind.language, full=full) if kind.phrases else words(kind.language, full=full)
-    return laid_out(layout, prompts, files, seed, folder / ("full" if full else "carried"))
+    folder /= "full" if full else "carried"
+    prompts = words(kind.language, full=full) if kind.of == "words" else phrases(kind.language, full=full)
+    if kind.of == "sentences":
+        return spoken(prompts, files, seed, folder)
+    return laid_out(replace(kind.layout, name=str(kind).replace(" ", "-")), prompts, files, seed, folder)
 
 
 def words(language: str, *, full: bool) -> list[Clip]:
@@ -142,7 +150,9 @@ def phrases(language: str, *, full: bool) -> list[Clip]:
 
 
 def run(
-    full: Annotated[bool, typer.Option("--full", help="all of Debian's prompts, fetched by apt")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="all of Debian's prompts, fetched by apt, and espeak-ng")
+    ] = False,
     model: Annotated[str, typer.Option(help="name or folder")] = "base",
     compute_type: Annotated[str, typer.Option(help="CTranslate2's, for all sides")] = "int8",
     files: Annotated[int, typer.Option(help="recordings of the first kind; of others there are fewer", min=1)] = 24,
@@ -151,7 +161,8 @@ def run(
     json: Annotated[Path | None, typer.Option(help="file to write the figures to")] = None,
 ) -> None:
     """Errors of word times at starts and ends, in milliseconds."""
-    kinds = [kind for kind in KINDS if not only or str(kind) in only]
+    carried = [kind for kind in KINDS if full or kind is not SENTENCES]
+    kinds = [kind for kind in carried if not only or str(kind) in only]
     result = measure(model, compute_type, files=files, seed=seed, full=full, kinds=kinds)
     say(f"{result}")
     if json:

@@ -20,6 +20,10 @@ from asr_api.engine.voicing import FRAME_SECONDS, Floats, Voicing
 SHORT, LONG = 0.03, 0.15
 """Pauses of so many seconds: the stop of a consonant, and one that a speaker makes."""
 
+CLOSURE = 0.07
+"""A shorter pause is the closed mouth before a stop, with which the second word begins: on sentences by espeak-ng,
+which knows, starts were off by 17 ms in the median with this and by 46 ms without."""
+
 LATEST_SHORT, LATEST_LONG = 0.13, 0.45
 """How much later than by the alignment a word may end, where a short pause follows it and where a long one does."""
 
@@ -65,6 +69,8 @@ def refined(starts: Floats, ends: Floats, voicing: Voicing, duration: float) -> 
     for word, gap in enumerate(between):
         if gap is not None:  # no word ends at the first boundary, and none begins at the last: empty slices
             new_ends[word - 1 : word], new_starts[word : word + 1] = pauses.starts[gap.first], pauses.ends[gap.last]
+    closed = new_starts[1:] - new_ends[:-1] < CLOSURE
+    new_starts[1:][closed] = new_ends[:-1][closed]
     for first, last in _together(between):
         inner = _shared(ends[first:last], voicing, new_starts[first], new_ends[last])
         new_ends[first:last] = new_starts[first + 1 : last + 1] = inner
