@@ -48,6 +48,9 @@ Halves and doubles of each gave the same words on clean recordings."""
 EARLY = 0.06
 """How much too early the alignment has the boundary of two words without a pause."""
 
+PAUSE_EARLY, LATE = 0.2, 0.03
+"""How much too early it has the end of a word before a pause, and too late the start of one after it."""
+
 REACH = 0.06
 """How far from there the quietest place is looked for. Nearer and farther were worse."""
 
@@ -72,8 +75,9 @@ def refined(starts: Floats, ends: Floats, voicing: Voicing, duration: float) -> 
     closed = new_starts[1:] - new_ends[:-1] < CLOSURE
     new_starts[1:][closed] = new_ends[:-1][closed]
     for first, last in _together(between):
-        inner = _shared(ends[first:last], voicing, new_starts[first], new_ends[last])
-        new_ends[first:last] = new_starts[first + 1 : last + 1] = inner
+        edges = new_starts[first], new_ends[last]
+        between_words = _shared(ends[first:last], starts[first + 1 : last + 1], voicing, *edges)
+        new_ends[first:last], new_starts[first + 1 : last + 1] = between_words
     return new_starts, new_ends
 
 
@@ -198,13 +202,18 @@ def _together(between: Sequence[_Gap | None]) -> Iterator[tuple[int, int]]:
     return ((first, end - 1) for first, end in pairwise(apart) if end - first > 1)
 
 
-def _shared(ends: Floats, voicing: Voicing, start: float, end: float) -> Floats:
-    """Boundaries of words that share the run from `start` to `end`: the quietest places near those given."""
-    inner = np.array([_quietest(voicing, place + EARLY) for place in ends])
-    least = min(SHORTEST, (end - start) / (len(ends) + 1)) * np.arange(1, len(ends) + 1)
-    spread = np.maximum.accumulate(np.maximum(inner - least, start)) + least
-    bounded: Floats = np.minimum(spread, end - least[::-1])
-    return bounded
+def _shared(ends: Floats, starts: Floats, voicing: Voicing, first: float, last: float) -> tuple[Floats, Floats]:
+    """Ends and next starts of words that share the run from `first` to `last`: the quietest places near those given,
+    and where the alignment has heard a pause, one there.
+    """
+    heard = starts > ends + TOO_SOON
+    places = np.where(heard, starts - LATE, [_quietest(voicing, end + EARLY) for end in ends])
+    least = min(SHORTEST, (last - first) / (len(ends) + 1)) * np.arange(1, len(ends) + 1)
+    spread = np.maximum.accumulate(np.maximum(places - least, first)) + least
+    new_starts: Floats = np.minimum(spread, last - least[::-1])
+    earliest = np.append(first, new_starts[:-1]) + least[0]
+    new_ends: Floats = np.where(heard, np.clip(ends + PAUSE_EARLY, earliest, new_starts), new_starts)
+    return new_ends, new_starts
 
 
 def _quietest(voicing: Voicing, place: float) -> float:
