@@ -1,21 +1,25 @@
 """The accuracy tool's own arithmetic: what it says of two sides is only worth what this is."""
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.harness.clips import Clip
+from benchmarks.harness.clips import Clip, read_clips
 from benchmarks.harness.metrics import Served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tools.accuracy.bootstrap import difference, error_rate
 from tools.accuracy.corpus import Recipe
 from tools.accuracy.heard import Heard, TimedSegment, TimedWord
+from tools.accuracy.placed import Layout, laid_out, trimmed
 from tools.accuracy.report import Comparison, error_table, timing_table
 from tools.accuracy.scores import ALL, DEFAULTS, OURS, WITH_VAD, Score, ahead, behind, compare
 from tools.accuracy.service import parse
 from tools.accuracy.synthesis import lay, trim
-from tools.accuracy.word_times import SpacedClip, read_right, timings
+from tools.accuracy.word_times import PlacedWord, SpacedClip, outside, overlapping, read_right, timings
+from tools.accuracy.words import CARRIED_WORDS
 
 OTHER = "other"
 RATE = 16_000
@@ -25,7 +29,7 @@ def score(said: str, heard: str, language: str = "en", detected: str | None = No
     return Score.of(Clip(Path("a.wav"), language, said, 3.0), Heard(heard, detected or language))
 
 
-def spaced(*words: TimedWord) -> SpacedClip:
+def spaced(*words: PlacedWord) -> SpacedClip:
     return SpacedClip(Clip(Path("a.wav"), "en", " ".join(word.text for word in words), 3.0), words)
 
 
@@ -149,47 +153,89 @@ def test_words_are_taken_from_the_segments() -> None:
     """The service's words are inside its segments; an answer without segments has none."""
     word = {"word": " one", "start": 0.5, "end": 0.9, "probability": 1.0}
     segment = {"text": " one", "start": 0.5, "end": 0.9, "language": "en", "words": [word]}
-    expected = TimedSegment(" one", 0.5, 0.9, "en")
+    expected = TimedSegment(" one", 0.5, 0.9, language="en")
     assert parse({"text": "one", "language": "en", "segments": [segment]}) == Heard(
         "one", "en", (TimedWord(" one", 0.5, 0.9),), (expected,)
     )
     assert parse({"text": "", "language": None}) == Heard("", None)
 
 
-def test_time_errors_have_no_sign() -> None:
-    """Early and late count alike; the starts and the ends of all words are taken together."""
-    said = spaced(TimedWord("one", 1.0, 1.4), TimedWord("two", 1.6, 2.0))
+def test_time_errors_are_counted_with_and_without_sign() -> None:
+    """Median and percentile are of the size alone; beside them stands how much is too early and too late."""
+    said = spaced(PlacedWord("one", 1.0, 1.4), PlacedWord("two", 1.6, 2.0))
     heard = Heard("One two.", "en", (TimedWord(" One", 0.9, 1.4), TimedWord(" two.", 1.9, 2.2)))
     (found,) = timings([said], {OURS: [heard]})
-    assert (found.files, found.read, found.words) == (1, 1, 2)
-    assert (found.start_median, found.end_median) == pytest.approx((0.2, 0.1))
-    assert (found.start_p95, found.end_p95) == pytest.approx((0.29, 0.19))
+    assert (found.said, found.read, found.starts.count, found.ends.count) == (2, 2, 2, 2)
+    assert (found.starts.median, found.ends.median) == pytest.approx((0.2, 0.1))
+    assert (found.starts.p95, found.ends.p95) == pytest.approx((0.29, 0.19))
+    assert (found.starts.middle, found.starts.early, found.starts.late) == pytest.approx((0.1, 0.5, 0.5))
+    assert (found.ends.middle, found.ends.early, found.ends.late) == pytest.approx((0.1, 0, 0.5))
 
 
-def test_times_are_compared_on_files_that_all_read_right() -> None:
-    """A file that one side misread counts for neither, so that both are measured by the same words."""
-    clips = [spaced(TimedWord("one", 1.0, 1.4)), spaced(TimedWord("two", 1.0, 1.4))]
-    right = [Heard(text, "en", (TimedWord(text, 1.0, 1.4),)) for text in ("one", "two")]
-    wrong = Heard("ten", "en", (TimedWord("ten", 9.0, 9.4),))
-    found = timings(clips, {OURS: right, OTHER: [right[0], wrong]})
-    assert [(one.read, one.words) for one in found] == [(2, 1), (1, 1)]
-    assert found[1].start_p95 == 0
+def test_times_are_compared_on_words_that_all_read_right() -> None:
+    """A word that one side misread counts for neither, so that both are measured by the same words."""
+    said = spaced(PlacedWord("one", 1.0, 1.4), PlacedWord("two", 1.6, 2.0))
+    right = Heard("one two", "en", (TimedWord("one", 1.0, 1.4), TimedWord("two", 1.6, 2.0)))
+    wrong = Heard("ten two", "en", (TimedWord("ten", 9.0, 9.4), TimedWord("two", 1.6, 2.0)))
+    found = timings([said], {OURS: [right], OTHER: [wrong]})
+    assert [(one.read, one.starts.count) for one in found] == [(2, 1), (1, 1)]
+    assert found[1].starts.p95 == 0
 
 
 def test_words_must_be_those_said_each_with_its_time() -> None:
-    """A word too many has no true time, and two words in one have no time each."""
-    said = spaced(TimedWord("one", 1.0, 1.4), TimedWord("two", 1.6, 2.0))
-    assert not read_right(said, Heard("one two", "en", (TimedWord("one two", 1.0, 2.0),)))
-    assert not read_right(said, Heard("one two two", "en", (*said.words, TimedWord("two", 2.0, 2.2))))
-    assert not read_right(said, Heard("one two", "en"))
+    """A word too many has no true time, and two words in one have no time each; the others keep theirs."""
+    one, two = TimedWord("one", 1.0, 1.4), TimedWord("Two.", 1.6, 2.0)
+    said = spaced(PlacedWord("one", 1.0, 1.4), PlacedWord("two", 1.6, 2.0))
+    assert read_right(said, Heard("one two", "en", (TimedWord("one two", 1.0, 2.0),))) == {}
+    assert read_right(said, Heard("one um two", "en", (one, TimedWord("um", 1.4, 1.5), two))) == {0: one, 1: two}
+    assert read_right(said, Heard("two", "en", (two,))) == {1: two}
 
 
-def test_no_file_read_right_has_no_figures() -> None:
+def test_only_known_times_count() -> None:
+    """Within a phrase nobody knows where a word begins; where the phrase does is known."""
+    said = spaced(PlacedWord("one", 1.0, None), PlacedWord("two", None, 2.0))
+    (found,) = timings([said], {OURS: [Heard("", "en", (TimedWord("one", 1.1, 1.3), TimedWord("two", 1.4, 1.9)))]})
+    assert (found.starts.count, found.ends.count) == (1, 1)
+    assert (found.starts.middle, found.ends.middle) == pytest.approx((0.1, -0.1))
+
+
+def test_words_out_of_place_are_counted() -> None:
+    """Outside of every segment, begun before the word before has ended, or ended before they begin."""
+    words = (TimedWord("a", 0.0, 0.5), TimedWord("b", 0.4, 0.9), TimedWord("c", 1.5, 1.2))
+    heard = Heard("a b c", "en", words, (TimedSegment("a b", 0.0, 0.8), TimedSegment("c", 1.2, 1.5)))
+    assert (outside(heard), overlapping(heard)) == (1, 2)
+
+
+def test_no_word_read_right_has_no_figures() -> None:
     """The table then has dashes."""
-    said = spaced(TimedWord("one", 1.0, 1.4))
-    found = timings([said], {OURS: [Heard("", None)]})
-    assert (found[0].read, found[0].words, found[0].start_median) == (0, 0, None)
-    assert "| -" in timing_table(found)
+    found = timings([spaced(PlacedWord("one", 1.0, 1.4))], {OURS: [Heard("", None)]})
+    assert (found[0].read, found[0].starts.count, found[0].starts.median) == (0, 0, None)
+    assert " - " in timing_table(found)
+
+
+def test_a_recording_is_trimmed_to_where_it_sounds() -> None:
+    """Silence and faint noise at its ends go, within 10 ms, and what is left is as loud as any other."""
+    tone = 0.1 * np.sin(np.arange(RATE, dtype=np.float32))
+    faint = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) * 1e-4
+    kept = trimmed(np.concatenate([faint, tone, faint]))
+    assert len(kept) == pytest.approx(RATE, abs=RATE // 50)
+    assert np.mean(np.square(kept)) == pytest.approx(1, abs=1e-3)
+
+
+def test_words_and_phrases_are_placed_where_they_are_laid(tmp_path: Path) -> None:
+    """A word has both times, a phrase those of its ends; gaps are as asked, and the seed decides everything."""
+    words = [clip for clip in read_clips(CARRIED_WORDS) if clip.language == "en"]
+    layout = Layout("test", pieces=3, gaps=(0.2, 0.2))
+    made, again = (laid_out(layout, words, 2, seed, tmp_path / str(n)) for n, seed in enumerate((1, 1)))
+    assert [one.words for one in made] == [one.words for one in again]
+    assert [word.text for word in made[0].words] == made[0].clip.text.split()
+    for before, after in pairwise(made[0].words):
+        assert before.end is not None
+        assert after.start == pytest.approx(before.end + 0.2, abs=1e-3)
+    phrase = replace(words[0], text="It works - now.")
+    ((first, works, now),) = (one.words for one in laid_out(replace(layout, pieces=1), [phrase], 1, 1, tmp_path))
+    assert (first.end, works.start, works.end, now.start) == (None, None, None, None)
+    assert None not in (first.start, now.end)
 
 
 def test_speech_is_laid_where_it_is_said_to_be() -> None:

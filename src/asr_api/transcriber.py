@@ -26,7 +26,6 @@ from asr_api.transcription import (
     TranscriptionOptions,
 )
 
-
 LANGUAGE_PAUSE_MS = 300
 """Milliseconds of silence after which the language may be another."""
 

@@ -26,9 +26,9 @@ from benchmarks.harness.table import markdown
 from asr_api.cli import NATIVE_THREADS
 
 from .bootstrap import Interval, difference, error_rate
-from .command import _folder
 from .debian import NoPackages, prompts
 from .dots import Dot, Row, draw_dots
+from .folder import folder_of
 from .reference import FasterWhisper
 from .scores import ALL, COMPARATORS, OURS, Score
 from .service import Service, serving
@@ -149,7 +149,7 @@ def measure(
 ) -> Conditions:
     """All conditions and sides, round by round until the time is up. Raises ServerFailed and httpx2.HTTPError."""
     until = monotonic() + 60 * minutes
-    reference = FasterWhisper(_folder(model), compute_type)
+    reference = FasterWhisper(folder_of(model), compute_type)
     scores: dict[str, dict[str, list[Score]]] = {}
     missing: dict[str, str] = {}
     with serving(model, compute_type, 5, concurrency) as service:

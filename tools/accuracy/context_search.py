@@ -30,11 +30,11 @@ from asr_api.fallback import AudioContext
 from asr_api.transcription import TranscriptionOptions
 
 from .bootstrap import Interval
-from .command import _folder
 from .context_load import LoadRow, under_load
 from .context_policies import BOUNDS, GROUPS, PolicyRow, TimesRow, TrialRow, times_row, trial_rows
 from .context_trials import Bench, Heard, Tried, chunks_of
 from .debian import prompts
+from .folder import folder_of
 from .spoiling import CLEAN, CONDITIONS, Condition, spoil
 
 SPEECH = DATA / "speech" / "manifest.json"
@@ -117,7 +117,7 @@ def measure(*, full: bool, model: str, compute_type: str, beam_size: int, seed: 
 
     Raises NoPackages, and ModelUnavailable.
     """
-    engine = WhisperEngine(_folder(model), name=model, device="cpu", compute_type=compute_type)
+    engine = WhisperEngine(folder_of(model), name=model, device="cpu", compute_type=compute_type)
     bench = Bench(engine, TranscriptionOptions(), beam_size)
     with tempfile.TemporaryDirectory() as folder:
         heard = list(_recordings(full, seed, Path(folder), engine.info.n_mels))

@@ -16,9 +16,8 @@ from asr_api.engine.whisper import available_cores
 from asr_api.transcription import SAMPLE_RATE, Samples
 
 from . import synthesis
-from .heard import TimedWord
 from .synthesis import LANGUAGES, Voice, draw_words, lay, require_synthesiser
-from .word_times import SpacedClip
+from .word_times import PlacedWord, SpacedClip
 
 LENGTHS = (3, 8)
 """Fewest and most words of an utterance."""
@@ -80,7 +79,7 @@ def _write(
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes((samples * 32767).astype(np.int16).tobytes())
-    words = tuple(TimedWord(text, *span) for text, span in zip(texts, spans, strict=True))
+    words = tuple(PlacedWord(text, *span) for text, span in zip(texts, spans, strict=True))
     return SpacedClip(Clip(path, recipe.language, " ".join(texts), len(samples) / SAMPLE_RATE), words)
 
 
@@ -108,7 +107,7 @@ def _clip(folder: Path, entry: dict[str, dict[str, object]]) -> SpacedClip:
     clip = dict(entry["clip"])
     return SpacedClip(
         Clip(folder / str(clip.pop("path")), **clip),  # type: ignore[arg-type]
-        tuple(TimedWord(**word) for word in entry["words"]),  # type: ignore[arg-type]
+        tuple(PlacedWord(**word) for word in entry["words"]),  # type: ignore[arg-type]
     )
 
 

@@ -19,11 +19,12 @@ from asr_api.engine.whisper import choose_device
 from .bootstrap import Interval, difference, error_rate
 from .clips import MODEL, prompts
 from .command import alone
+from .folder import folder_of
 from .reference import FasterWhisper
 from .report import spread
 from .scores import ALL, Score
 from .service import Service, serving
-from .sides import CONCURRENCY, carried, folder_of
+from .sides import CONCURRENCY, carried
 
 CHOICE = Choice(2.5, 14, ("en", "ru"))
 """Utterances as people send them, in the languages of which there are the most."""

@@ -7,12 +7,12 @@ from functools import cached_property
 
 from benchmarks.harness.machine import Machine, gpu_here, versions
 from benchmarks.harness.metrics import Served
-from benchmarks.harness.table import figure, markdown, percent
+from benchmarks.harness.table import markdown, percent
 
 from .bootstrap import Interval
 from .parts import Measured
 from .scores import OURS, Row, Score, ahead, behind, compare
-from .word_times import Timing
+from .word_times import HEADER, Timing
 
 MANY = 2
 """A recording on which ours has so many errors more is listed."""
@@ -126,18 +126,8 @@ def language_table(rows: Sequence[Row]) -> str:
 
 
 def timing_table(timings: Sequence[Timing]) -> str:
-    """Errors of word times in seconds."""
-    header = ("word times", "files read right", "words", "start, median s", "p95 s", "end, median s", "p95 s")
-    rows = [
-        [
-            one.side,
-            f"{one.read} of {one.files}",
-            str(one.words),
-            *(figure(value, 3) for value in (one.start_median, one.start_p95, one.end_median, one.end_p95)),
-        ]
-        for one in timings
-    ]
-    return markdown(header, rows)
+    """Errors of word times."""
+    return markdown(HEADER, [timing.cells() for timing in timings])
 
 
 def spread(interval: Interval) -> str:

@@ -1,17 +1,15 @@
 """The service and three ways of asking faster-whisper: same weights, same compute type, same recordings."""
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from benchmarks.harness.clips import DATA, Clip, read_clips
 from benchmarks.harness.report import tell
 from platformdirs import user_cache_path
 
-from asr_api.models.resolve import resolve_model
 from asr_api.settings import Settings
 
+from .folder import folder_of
 from .heard import Heard
 from .kept import Kept
 from .reference import FasterWhisper
@@ -61,11 +59,3 @@ def compared(
 def scored(clips: Sequence[Clip], heard: Mapping[str, Sequence[Heard]]) -> dict[str, list[Score]]:
     """What each side made of the recordings, with its errors."""
     return {side: [Score.of(*pair) for pair in zip(clips, own, strict=True)] for side, own in heard.items()}
-
-
-def folder_of(model: str) -> Path:
-    """Where the service finds the model. Raises StartupError."""
-    settings = Settings.load(os.environ, model=model)
-    return resolve_model(
-        model, model_dir=settings.model_dir, hub_endpoint=settings.hub_endpoint, offline=settings.offline
-    ).path

@@ -80,8 +80,10 @@ def trim(samples: Samples) -> Samples:
     return kept
 
 
-def lay(pieces: Sequence[Samples], pauses: Sequence[float], seed: int) -> tuple[Samples, list[tuple[float, float]]]:
-    """Speech with pauses of so many seconds before, between and after, in white noise at SNR, peak PEAK.
+def lay(
+    pieces: Sequence[Samples], pauses: Sequence[float], seed: int, snr: float = SNR
+) -> tuple[Samples, list[tuple[float, float]]]:
+    """Speech with pauses of so many seconds before, between and after, in white noise at `snr` dB, peak PEAK.
 
     There is one pause more than there are pieces. Also returns where each piece starts and ends, in seconds.
     """
@@ -94,6 +96,6 @@ def lay(pieces: Sequence[Samples], pauses: Sequence[float], seed: int) -> tuple[
         parts += [piece, silence]
     clean = np.concatenate(parts)
     power = float(np.mean(np.square(np.concatenate(pieces))))
-    noise = np.random.default_rng(seed).standard_normal(len(clean)) * np.sqrt(power / 10 ** (SNR / 10))
+    noise = np.random.default_rng(seed).standard_normal(len(clean)) * np.sqrt(power / 10 ** (snr / 10))
     noisy = clean + noise
     return (PEAK / np.abs(noisy).max() * noisy).astype(np.float32), spans

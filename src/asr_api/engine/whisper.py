@@ -260,7 +260,8 @@ class WhisperEngine:
     ) -> DecodingResult:
         """The result with what its task asks of the alignment: times, or probabilities, or both."""
         if task.options.timestamps:
-            result = replace(result, words=word_times(alignment, self._words(task.task, result), task.duration))
+            words = self._words(task.task, result)
+            result = replace(result, words=word_times(alignment, words, task.features, task.duration))
         if task.options.logprobs:
             probabilities = zip(result.tokens, alignment.text_token_probs, strict=False)
             logprobs = (
