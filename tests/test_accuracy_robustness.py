@@ -1,14 +1,16 @@
 """Spoiled recordings, choices of audio context, and the drawing: the parts of the accuracy tool that judge them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from benchmarks.harness.clips import Clip
+from benchmarks.harness.clips import DATA, Clip, read_clips
 from tools.accuracy.conditions import DENOISE, NORMALIZE, ConditionRow
+from tools.accuracy.context_load import under_load
 from tools.accuracy.context_policies import PolicyRow, judge, times_row, trial_rows
-from tools.accuracy.context_trials import Caught, Trial, Tried
+from tools.accuracy.context_trials import Bench, Caught, Trial, Tried, chunks_of
 from tools.accuracy.dots import Dot, Row, draw_dots
 from tools.accuracy.heard import Heard
 from tools.accuracy.scores import COMPARATORS, OURS, Score
@@ -16,8 +18,10 @@ from tools.accuracy.signals import power, read, write_flac
 from tools.accuracy.spoiling import CONDITIONS, SAMPLE_RATE, spoil
 
 from asr_api.engine.protocol import DecodingResult
+from asr_api.engine.whisper import WhisperEngine
 from asr_api.fallback import AudioContext
-from asr_api.transcription import Word
+from asr_api.models.installed import locate_installed
+from asr_api.transcription import TranscriptionOptions, Word
 
 BY_NAME = {condition.name: condition for condition in CONDITIONS}
 HERE = sorted(BY_NAME.keys() - {"GSM full rate"})
@@ -149,3 +153,34 @@ def test_the_drawing_has_a_dot_for_each_side_in_each_row() -> None:
     circles = root.findall("{*}circle")
     assert len(circles) == 2 + 4
     assert "noise <0 dB>" in [text.text for text in root.findall("{*}text")]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[WhisperEngine]:
+    folder = locate_installed("asr_api.models", "callsign")
+    assert folder is not None
+    engine = WhisperEngine(folder, name="callsign", device="cpu", compute_type="float32")
+    yield engine
+    engine.close()
+
+
+def test_each_chunk_is_tried_on_each_context_that_holds_it(engine: WhisperEngine) -> None:
+    """By the real engine: on 30 s the words are right, and what does not fit is not tried."""
+    clips = read_clips(DATA / "callsign" / "manifest.json")[:3]
+    heard = chunks_of(clips, "clean", engine.info.n_mels)
+    longest = max(one.chunk.features.shape[1] for one in heard)
+    bench = Bench(engine, TranscriptionOptions(), 5)
+    found = bench.try_all(heard, (longest - longest % 2 - 2, 1300))
+    assert [one.whole.text.strip() for one in found] == [clip.text for clip in clips]
+    assert [1300 in one.trials for one in found] == [True] * 3
+    assert not all(longest - longest % 2 - 2 in one.trials for one in found)
+    assert bench.cost[1300] < bench.cost[3000]
+
+
+def test_contexts_of_one_kind_share_calls(engine: WhisperEngine) -> None:
+    """Ten chunks at once through the real queue: each is decoded, in calls of eight at most."""
+    clips = read_clips(DATA / "callsign" / "manifest.json")[:10]
+    chunks = [one.chunk for one in chunks_of(clips, "clean", engine.info.n_mels)]
+    row = under_load(engine, chunks, STEPS, 1)
+    assert row.chunks == 10
+    assert 2 <= row.calls <= 4
