@@ -164,10 +164,10 @@ def _recordings(full: bool, seed: int, folder: Path, n_mels: int) -> Sequence[He
         return chunks_of([clip for clip in read_clips(SPEECH) if clip.seconds <= LONGEST], CLEAN.name, n_mels)
     clips = {
         language: _drawn(language, count, seed)
-        for language, count in {"en": 44, "ru": 44, "es": 14, "fr": 14, "it": 14}.items()
+        for language, count in {"en": 30, "ru": 30, "es": 8, "fr": 8, "it": 8}.items()
     }
     heard = chunks_of([clip for own in clips.values() for clip in own], CLEAN.name, n_mels)
-    good = [*clips["en"][:14], *clips["ru"][:8]]
+    good = [*clips["en"][:8], *clips["ru"][:4]]
     for condition in _bad():
         spoiled = spoil(good, condition, folder / condition.name.replace(" ", "-"), seed, good)
         heard += chunks_of(spoiled, condition.name, n_mels)
