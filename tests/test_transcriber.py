@@ -118,7 +118,7 @@ def test_where_there_may_be_several_languages_every_pause_ends_a_chunk() -> None
     """A chunk is decoded in one language; how else the audio is prepared stays as asked."""
     asked = AudioOptions(threshold=0.3, denoise=True)
     assert audio_of(TranscriptionOptions(audio=asked)) == asked
-    expected = replace(asked, joined=False, silence_duration_ms=500)
+    expected = replace(asked, joined=False, silence_duration_ms=300)
     assert audio_of(TranscriptionOptions(audio=asked, multilingual=True)) == expected
     patient = replace(asked, silence_duration_ms=2000)
     assert audio_of(TranscriptionOptions(audio=patient, multilingual=True)).silence_duration_ms == 2000

@@ -27,7 +27,8 @@ from asr_api.transcription import (
 )
 
 LANGUAGE_PAUSE_MS = 300
-"""Milliseconds of silence after which the language may be another."""
+"""Milliseconds of silence after which the language may be another: of 12 turns 0.3 to 0.8 s apart, 11 were in the
+right language with 300, and 9 with 500 (docs/accuracy.md)."""
 
 
 class FrontEnd(Protocol):

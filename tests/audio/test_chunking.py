@@ -151,7 +151,7 @@ def test_blocks_change_nothing(pattern: Pattern, options: AudioOptions, sizes: l
     everything = [SpeechSpan(0, len(samples))] if len(samples) else []
     spans = DETECTOR.detect(samples, options) if options.vad else everything
     assert [(chunk.offset, len(chunk.samples), chunk.voiced) for chunk in chunks] == plain_split(
-        samples, spans, options.max_pause
+        samples, spans, joined=options.joined
     )
     for chunk in chunks:
         np.testing.assert_array_equal(chunk.samples, samples[chunk.offset : chunk.offset + len(chunk.samples)])

@@ -100,12 +100,12 @@ OPENAI_WISHES = {
 }
 
 AUDIO: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("vad", "denoise", "normalize"), ("maybe", "2", "-1", "[true]", "0.5")),
+    **dict.fromkeys(("vad", "denoise", "normalize", "multilingual"), ("maybe", "2", "-1", "[true]", "0.5")),
     "threshold": ("-0.1", "1.1", "NaN", "inf", "1e309", "loud", "0,5"),
     "prefix_padding_ms": ("-1", "1.5", "NaN", "9" * 30, "long"),
     "silence_duration_ms": ("-1", "1.5", "NaN", "9" * 30, "long"),
 }
-"""How the audio is prepared; each message begins with the field and its value."""
+"""How the audio is prepared and cut; each message begins with the field and its value."""
 
 UNKNOWN_FIELDS = (
     "url", "file_url", "audio", "input", "chunks", "best_of", "condition_on_previous_text", "prefix", "unserved",

@@ -123,11 +123,16 @@ def measure(
     heard_alone = {seconds: [_first(clip, seconds) for clip in clips if clip.seconds > seconds] for seconds in FIRST}
     recordings = changing(full=full, seconds=60 * (minutes or (10 if full else 2)))
     reference = FasterWhisper(folder_of(model), compute_type)
-    detected, changes = [], []
+    changes = []
     with serving(model, compute_type, 5, 8) as service:
-        for what, some in _groups(clips, heard_alone):
-            tell(f"{what}: {len(some)} clips")
-            detected.append(_detected(what, some, service, reference))
+        every = [*clips, *chain.from_iterable(heard_alone.values())]
+        tell(f"{len(every)} clips by both sides")
+        found: dict[str, Sequence[str | None]] = {
+            OURS: _languages(service, every),
+            DEFAULTS: reference.languages(every),
+        }
+        detected = [_detected(what, some, every, found) for what, some in _groups(clips, heard_alone)]
+        tell(f"{Languages(detected, [])}")
         for pauses, (clip, phrases) in recordings.items():
             tell(f"{pauses}: {clip.seconds / 60:.1f} min")
             changes += [
@@ -169,12 +174,16 @@ def _groups(clips: Sequence[Clip], heard_alone: Mapping[float, Sequence[Clip]]) 
     return groups
 
 
-def _detected(what: str, clips: Sequence[Clip], service: Service, reference: FasterWhisper) -> Detected:
-    ours = _languages(service, clips)
-    theirs = reference.languages(clips)
-    said = [clip.language for clip in clips]
-    right = {side: sum(map(str.__eq__, said, map(str, own))) for side, own in ((OURS, ours), (DEFAULTS, theirs))}
-    return Detected(what, len(clips), right)
+def _detected(
+    what: str, some: Sequence[Clip], every: Sequence[Clip], found: Mapping[str, Sequence[str | None]]
+) -> Detected:
+    """`found` has the languages of `every` clip by each side."""
+    chosen = set(some)
+    right = {
+        side: sum(one == clip.language for clip, one in zip(every, own, strict=True) if clip in chosen)
+        for side, own in found.items()
+    }
+    return Detected(what, len(chosen), right)
 
 
 def _languages(service: Service, clips: Sequence[Clip]) -> list[str | None]:

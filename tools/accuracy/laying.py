@@ -20,7 +20,7 @@ FLOOR = 0.02
 
 LEAST_WORDS = 4
 LONGEST = 15.0
-"""Words of a phrase at least, and seconds at most."""
+"""Words of more than a letter in a phrase at least, and seconds at most."""
 
 KEPT = 0.2
 """Share of a phrase's words of which more must be there, or it is lost."""
@@ -83,7 +83,9 @@ def phrases_of(clips: Sequence[Clip]) -> list[Clip]:
     return [
         clip
         for clip in clips
-        if len(clip.text.split()) >= LEAST_WORDS and clip.seconds <= LONGEST and not set(clip.text) & set("[<(")
+        if sum(len(word) > 1 for word in clip.text.split()) >= LEAST_WORDS
+        and clip.seconds <= LONGEST
+        and not set(clip.text) & set("[<(")
     ]
 
 

@@ -45,9 +45,9 @@ class Chunker:
 
     The chunks hold all speech, in order and not overlapping. A chunk takes one span of speech
     after the other, with the silence between them, until the next would make it longer than 30 s
-    or comes after a pause of more than 3 s; unless they are to be `joined`, each span is a chunk.
-    A span longer than 30 s is first cut, at the quietest place of the last third of the 30 s. How
-    the audio is divided into blocks changes nothing.
+    or comes after a pause of more than 3 s; where the options say that they are not `joined`, each
+    span is a chunk. A span longer than 30 s is first cut, at the quietest place of the last third
+    of the 30 s. How the audio is divided into blocks changes nothing.
 
     A chunk is given out as soon as no audio to come can change it: at most 41 s of audio after its
     end (3 s of pause, 35 s that show how what follows is cut, 1 s of padding, 2 s of the detector's

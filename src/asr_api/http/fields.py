@@ -115,7 +115,7 @@ Language = Annotated[
 Multilingual = Annotated[
     bool,
     Field(
-        description="Detect the language anew after every pause of about a second, for audio in which it changes; "
+        description="Detect the language anew after every pause of 0.3 s, for audio in which it changes; "
         "not with `language`",
         examples=[True],
     ),
