@@ -62,6 +62,8 @@ class FasterWhisper:
 def heard(found: Iterable[Any], info: Any) -> Heard:  # noqa: ANN401 - the library's own
     """What faster-whisper gives, in our words."""
     segments = list(found)
-    words = tuple(TimedWord(word.word, word.start, word.end) for one in segments for word in one.words or ())
-    timed = tuple(TimedSegment(one.text, one.start, one.end, one.avg_logprob) for one in segments)
+    words = tuple(
+        TimedWord(word.word, float(word.start), float(word.end)) for one in segments for word in one.words or ()
+    )
+    timed = tuple(TimedSegment(one.text, float(one.start), float(one.end), float(one.avg_logprob)) for one in segments)
     return Heard("".join(one.text for one in segments).strip(), info.language, words, timed)
