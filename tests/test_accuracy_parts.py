@@ -8,8 +8,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import typer
 from benchmarks.harness.clips import Clip
 from benchmarks.harness.metrics import Served
+from tools.accuracy.command import MISSED, UNMEASURED, measured, run
+from tools.accuracy.debian import NoPackages
 from tools.accuracy.defaults import Found as Defaults
 from tools.accuracy.defaults import Row
 from tools.accuracy.heard import Heard, TimedSegment, TimedWord
@@ -57,6 +60,48 @@ def test_a_part_that_is_missing_is_an_error() -> None:
     """It is not passed over in silence."""
     with pytest.raises(ImportError):
         Part("nobody", "Nobody").measure(False)
+
+
+class Ready(Part):
+    """A part that has nothing to measure; it misses a bar where it is called so."""
+
+    def measure(self, full: bool, **options: int) -> Bars:
+        if self.name == "unmeasurable":
+            raise NoPackages("this machine has no apt-get")
+        return Bars([f"full: {full}, every: {options.get('every', 1)}"] if self.name == "missed" else [])
+
+
+def test_a_run_tells_all_parts_and_fails_for_a_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All parts are measured and written down before the exit code says that a bar was missed."""
+    figures = tmp_path / "figures.json"
+    with pytest.raises(typer.Exit) as end:
+        measured([Ready("missed", "First"), Ready("met", "Second")], full=True, json=figures, every=3)
+    assert end.value.exit_code == MISSED
+    written = json.loads(figures.read_text())
+    assert (written["full"], written["every"], written["missed"]) == (True, 3, ["missed: full: True, every: 3"])
+    told = capsys.readouterr()
+    assert "## First\n\na table\n" in told.out
+    assert "## Second\n\na table\n" in told.out
+    assert "met, 2 of 2" in told.err
+
+
+def test_a_run_without_missed_bars_ends_well() -> None:
+    """There is no exit code then."""
+    measured([Ready("met", "First")], full=False, json=None)
+
+
+def test_a_part_that_cannot_be_measured_ends_the_run_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """And with an exit code of its own: nothing is known of its bars."""
+    with pytest.raises(typer.Exit) as end:
+        measured([Ready("unmeasurable", "First")], full=True, json=None)
+    assert end.value.exit_code == UNMEASURED
+    assert "unmeasurable: this machine has no apt-get" in capsys.readouterr().err
+
+
+def test_a_part_that_nobody_wrote_is_refused_by_name() -> None:
+    """With the names that there are."""
+    with pytest.raises(typer.BadParameter, match="no part is called nobody; there are callsign, clips"):
+        run(part=["nobody"])
 
 
 def test_report_has_the_bars_of_all_parts() -> None:

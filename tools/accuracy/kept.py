@@ -1,4 +1,4 @@
-"""Transcripts that are kept: faster-whisper hears the same tomorrow, and hundreds of recordings take it an hour."""
+"""Transcripts that are kept: faster-whisper hears the same tomorrow, and hundreds of recordings take it long."""
 
 import hashlib
 import json

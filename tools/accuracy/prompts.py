@@ -77,6 +77,7 @@ WAYS = (
     Asked(NOTHING, field="", texts=None),
     Asked("prompt: a sentence with the names", "prompt", SENTENCES),
     Asked("hotwords: the names", "hotwords", _listed(NAMES)),
+    Asked("prompt: the names, left open", "prompt", _listed(NAMES)),
     Asked("hotwords: other names, then the names", "hotwords", _listed(OTHERS, NAMES)),
     Asked("hotwords: other names only", "hotwords", _listed(OTHERS)),
 )
