@@ -41,6 +41,7 @@ DENOISE, NORMALIZE = f"{OURS}, denoise", f"{OURS}, normalize"
 FIELDS = {OURS: {}, DENOISE: {"denoise": "true"}, NORMALIZE: {"normalize": "true"}}
 """What the service is asked, by side."""
 SIDES = (*FIELDS, *COMPARATORS)
+ROUNDS, MINUTES, SEED = 12, 15.0, 1
 ROUND = {"en": 2, "ru": 1}
 """Recordings of each language in a round."""
 
@@ -97,6 +98,11 @@ class Conditions:
         together = {side: [one for own in self.scores.values() for one in own[side]] for side in SIDES}
         return [*(ConditionRow.of(name, own) for name, own in self.scores.items()), ConditionRow.of(ALL, together)]
 
+    @property
+    def missed(self) -> list[str]:
+        """Conditions in which ours makes more errors than the best comparator by more than chance explains."""
+        return [f"{row.condition}: worse than {row.best}" for row in self.rows if row.less.low > 0]
+
     def as_json(self) -> dict[str, object]:
         where = {"machine": asdict(self.machine), "packages": dict(self.packages)}
         what = {"model": self.model, "compute_type": self.compute_type, "seed": self.seed}
@@ -115,18 +121,20 @@ class Conditions:
 
 def run(
     full: Annotated[bool, typer.Option(help="Debian's prompts, not the repository's recordings")] = False,
-    rounds: Annotated[int, typer.Option(help=f"rounds at most, of {ROUND} recordings", min=1)] = 12,
-    minutes: Annotated[float, typer.Option(help="no more rounds are begun after so long", min=0)] = 15.0,
+    rounds: Annotated[int, typer.Option(help=f"rounds at most, of {ROUND} recordings", min=1)] = ROUNDS,
+    minutes: Annotated[float, typer.Option(help="no more rounds are begun after so long", min=0)] = MINUTES,
     model: Annotated[str, typer.Option(help="name or folder")] = "base",
     compute_type: Annotated[str, typer.Option(help="CTranslate2's, for all sides")] = "int8",
     concurrency: Annotated[int, typer.Option(help="requests at once", min=1)] = 8,
-    seed: Annotated[int, typer.Option(help="decides which prompts are drawn, and the dice of what spoils them")] = 1,
+    seed: Annotated[int, typer.Option(help="decides which prompts are drawn, and the dice of what spoils them")] = SEED,
     json: Annotated[Path | None, typer.Option(help="file to write the figures to")] = None,
     svg: Annotated[Path | None, typer.Option(help="file to draw them into")] = None,
 ) -> None:
     """Word errors by condition."""
     chosen = clips_for(full, rounds, seed)
-    found = measure(chosen, model=model, compute_type=compute_type, concurrency=concurrency, seed=seed, minutes=minutes)
+    found = heard_in_all(
+        chosen, model=model, compute_type=compute_type, concurrency=concurrency, seed=seed, minutes=minutes
+    )
     say(f"{found}")
     if json:
         json.write_text(json_text.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -144,7 +152,13 @@ def clips_for(full: bool, rounds: int, seed: int) -> list[list[Clip]]:
     ]
 
 
-def measure(
+def measure(full: bool) -> Conditions:
+    """As the command does by itself. Raises NoPackages, ServerFailed and httpx2.HTTPError."""
+    chosen = clips_for(full, ROUNDS, SEED)
+    return heard_in_all(chosen, model="base", compute_type="int8", concurrency=8, seed=SEED, minutes=MINUTES)
+
+
+def heard_in_all(
     rounds: Sequence[Sequence[Clip]], *, model: str, compute_type: str, concurrency: int, seed: int, minutes: float
 ) -> Conditions:
     """All conditions and sides, round by round until the time is up. Raises ServerFailed and httpx2.HTTPError."""

@@ -83,6 +83,11 @@ class Languages:
     detected: Sequence[Detected]
     changing: Sequence[Changing]
 
+    @property
+    def missed(self) -> list[str]:
+        """There is no bar: a phrase that is lost is one for long recordings."""
+        return []
+
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 

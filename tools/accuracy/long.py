@@ -41,6 +41,8 @@ SHORT_PAUSES = (0.3, 2.0)
 LONG_PAUSES = (0.5, 60.0)
 BACKGROUND = 20.0
 """Decibels by which music is below the speech."""
+OFF = 0.3
+"""Seconds by which segments may be off in the median."""
 SHOWN = 10
 HEADER = (
     "recording", "side", "phrases", "lost", "twice", "errors %",
@@ -81,6 +83,17 @@ class Row:
     def ends(self) -> list[float]:
         return [abs(one.end) for one in self.verdicts if one.end is not None]
 
+    @property
+    def missed(self) -> list[str]:
+        counts = {"lost": len(self.lost), "written twice": len(self.twice)}
+        found = [f"{count} phrases of {self.recording} are {how}" for how, count in counts.items() if count]
+        off = {"starts": percentiles(self.starts, (50,))[0], "ends": percentiles(self.ends, (50,))[0]}
+        return found + [
+            f"{what} of {self.recording} are {seconds:.2f} s off in the median"
+            for what, seconds in off.items()
+            if seconds is not None and seconds > OFF
+        ]
+
     def cells(self) -> list[str]:
         errors = error_rate([one.errors for one in self.verdicts], [one.words for one in self.verdicts])
         starts, ends = percentiles(self.starts, (50, 95)), percentiles(self.ends, (50, 95))
@@ -102,6 +115,11 @@ class Long:
 
     minutes: Mapping[str, float]
     rows: Sequence[Row]
+
+    @property
+    def missed(self) -> list[str]:
+        """What of ours is lost, or twice, or too far off in time."""
+        return [fault for row in self.rows if row.side == OURS for fault in row.missed]
 
     def as_json(self) -> dict[str, object]:
         return {"minutes": dict(self.minutes), "rows": [_as_json(row) for row in self.rows]}

@@ -46,6 +46,11 @@ PARTS = (
     Part("defaults", "Decoding defaults"),
     Part("invariance", "Batch invariance"),
     Part("contexts", "Audio context"),
+    Part("conditions", "Bad recordings"),
+    Part("words", "Word times"),
+    Part("silence", "Nothing said, nothing written"),
+    Part("long", "Long recordings"),
+    Part("language", "Languages"),
 )
 """In the order in which they are measured and told."""
 

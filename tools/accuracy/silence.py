@@ -106,6 +106,10 @@ class Silence:
         """Sounds for which ours writes although nobody plays music, or more than the best comparator for music."""
         return [row.sound for row in self.rows if row.rate(OURS) > _allowed(row)]
 
+    @property
+    def missed(self) -> list[str]:
+        return [f"more is written of {sound} than may be" for sound in self.worse_than]
+
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "worse": self.worse_than}
 

@@ -41,9 +41,12 @@ CARRIED_WORDS = DATA / "words" / "manifest.json"
 CARRIED_SPEECH = DATA / "speech" / "manifest.json"
 SINGLE = re.compile(r"letters\+[a-z]|digits\+(\d|day-\d|mon-\d+)|phonetic\+[a-z]_p")
 """Prompts of one word that nobody writes together with the next, as one would with tens and ones."""
+FILES = 24
 BEAMS = 5
 CONCURRENCY = 8
 """Requests at once."""
+START_MEDIAN, START_P95, END_MEDIAN = 0.04, 0.15, 0.06
+"""Errors in seconds that are allowed of single words."""
 PHRASE_SECONDS = (2.0, 8.0)
 PHRASE_WORDS = 4
 """Fewest words of a phrase."""
@@ -99,11 +102,49 @@ class WordTimes:
         where = f"{served.model} on {served.device} ({served.compute_type}); {self.machine}"
         return f"{markdown(['recordings', *HEADER], rows)}\n{where}"
 
+    @property
+    def missed(self) -> list[str]:
+        """Ours on single words of English; and of any recording, words out of place."""
+        return [
+            fault
+            for kind in self.kinds
+            for timing in kind.timings
+            if timing.side == OURS
+            for fault in _faults(kind, timing)
+        ]
+
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 
-def measure(
+def _faults(measured: Measured, timing: Timing) -> list[str]:
+    places = {"outside of their segment": timing.outside, "overlapping": timing.overlapping}
+    found = [f"{measured.kind}: {count} words {how}" for how, count in places.items() if count]
+    if measured.kind != KINDS[0]:
+        return found
+    reached = {
+        "starts, median": (timing.starts.median, START_MEDIAN),
+        "starts, 95th percentile": (timing.starts.p95, START_P95),
+        "ends, median": (timing.ends.median, END_MEDIAN),
+    }
+    return found + [
+        f"{measured.kind}: {what} {seconds:.3f} s, not {most:g}"
+        for what, (seconds, most) in reached.items()
+        if seconds is not None and seconds > most
+    ]
+
+
+def measure(full: bool) -> WordTimes:
+    """As the command does by itself. Raises what `timed` raises."""
+    return timed("base", "int8", files=FILES, seed=1, full=full, kinds=kinds_of(full))
+
+
+def kinds_of(full: bool) -> list[Kind]:
+    """Those that can be made: sentences are no recordings that the repository carries."""
+    return [kind for kind in KINDS if full or kind is not SENTENCES]
+
+
+def timed(
     model: str, compute_type: str, *, files: int, seed: int, full: bool, kinds: Sequence[Kind] = KINDS
 ) -> WordTimes:
     """All sides on recordings of these kinds, with 5 beams, the language found by each side itself.
@@ -156,15 +197,14 @@ def run(
     ] = False,
     model: Annotated[str, typer.Option(help="name or folder")] = "base",
     compute_type: Annotated[str, typer.Option(help="CTranslate2's, for all sides")] = "int8",
-    files: Annotated[int, typer.Option(help="recordings of the first kind; of others there are fewer", min=1)] = 24,
+    files: Annotated[int, typer.Option(help="recordings of the first kind; of others there are fewer", min=1)] = FILES,
     seed: Annotated[int, typer.Option(help="decides words, gaps and noise")] = 1,
     only: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(map(str, KINDS))}")] = None,
     json: Annotated[Path | None, typer.Option(help="file to write the figures to")] = None,
 ) -> None:
     """Errors of word times at starts and ends, in milliseconds."""
-    carried = [kind for kind in KINDS if full or kind is not SENTENCES]
-    kinds = [kind for kind in carried if not only or str(kind) in only]
-    result = measure(model, compute_type, files=files, seed=seed, full=full, kinds=kinds)
+    kinds = [kind for kind in kinds_of(full) if not only or str(kind) in only]
+    result = timed(model, compute_type, files=files, seed=seed, full=full, kinds=kinds)
     say(f"{result}")
     if json:
         text = json_text.dumps(result.as_json(), indent=2, ensure_ascii=False)
