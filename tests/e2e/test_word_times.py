@@ -27,7 +27,7 @@ def test_words_stand_where_they_are_said(name: str, folder: Path, base_server: S
     """Starts within 40 ms in the median and 150 ms for 95 of 100, ends within 60 ms; each word in its segment, after
     the one before it."""
     clips = clips_of(name, 3, folder)
-    heard = Service(base_server.url, concurrency=3).hear([spaced.clip for spaced in clips], words=True)
+    heard = Service(base_server.url, 3, base_server.pid).hear([spaced.clip for spaced in clips], words=True)
     (found,) = timings(clips, {OURS: heard})
     assert found.read >= 0.6 * found.said
     assert found.starts.median is not None
