@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import EngineFailure, EngineLost, ModelUnavailable
 from asr_api.frames import FrameError, FrameSocket
 from asr_api.metrics.labels import EngineRestart
+
+logger = logging.getLogger(__name__)
 
 ENDING = 5.0
 """Seconds that a process may take to end once it was killed: one that hangs in a driver never does."""
@@ -191,6 +194,7 @@ class EngineProcess:
             async with asyncio.timeout(within):
                 return await lane.exchange(call)
         except TimeoutError:
+            logger.warning("an engine call hung", extra={"seconds": within})
             self.kill("hang")
         except (OSError, ValueError) as error:
             self.kill(await self._cause(error))
