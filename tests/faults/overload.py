@@ -5,10 +5,8 @@ The service has all cores but one, and who asks has that one: the load must not 
 
 import itertools
 import json
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmarks.harness.clips import CALLSIGN, Choice, choose, clips_for, read_clips
@@ -17,6 +15,7 @@ from benchmarks.harness.steady import Done, rate_between
 from benchmarks.harness.table import figure, markdown
 
 from tests.faults.ledger import Ledger, Verdict
+from tests.faults.processes import on_a_core_of_its_own
 from tests.faults.server import Server
 from tests.faults.volley import Plan, Shot, Sound, Volley, volley
 from tests.faults.watching import MEGABYTE, Watch
@@ -139,18 +138,6 @@ def overload(
     text = markdown(HEADER, [phase.cells() for phase in phases]) + ledger.table()
     text += f"  goodput {_share(*phases):.1%} of the capacity\n" + "".join(f"  missed: {miss}\n" for miss in missed)
     return Verdict(text, (*findings, *(missed if strict else ())))
-
-
-@contextmanager
-def on_a_core_of_its_own() -> Iterator[Set[int]]:
-    """This thread on one core, and the others, which are left; none are where there is one core only."""
-    cores = os.sched_getaffinity(0)
-    own = {max(cores)} if len(cores) > 1 else cores
-    os.sched_setaffinity(0, own)
-    try:
-        yield cores - own
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def _sounds(model: str) -> list[Sound]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 ENDED = ("Z", "X")
@@ -56,3 +56,15 @@ def memory_files(pid: int) -> int:
         with contextlib.suppress(OSError):
             targets.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
     return sum(target.startswith("/memfd:") for target in targets)
+
+
+@contextlib.contextmanager
+def on_a_core_of_its_own() -> Iterator[Set[int]]:
+    """This thread on one core, and the others, which are left; none are where there is one core only."""
+    cores = os.sched_getaffinity(0)
+    own = {max(cores)} if len(cores) > 1 else cores
+    os.sched_setaffinity(0, own)
+    try:
+        yield cores - own
+    finally:
+        os.sched_setaffinity(0, cores)

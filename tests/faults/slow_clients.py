@@ -1,4 +1,7 @@
-"""Thousands of connections that do next to nothing: who asks properly must not notice."""
+"""Thousands of connections that do next to nothing: who asks properly must not notice.
+
+The service has all cores but one, and all clients have that one.
+"""
 
 import itertools
 import time
@@ -12,6 +15,7 @@ from benchmarks.harness.figures import percentiles
 from benchmarks.harness.table import figure, markdown
 
 from tests.faults.ledger import Ledger, Verdict, moved
+from tests.faults.processes import on_a_core_of_its_own
 from tests.faults.server import Server
 from tests.faults.siege import Besieged, Siege, besiege
 from tests.faults.volley import Plan, Shot, Sound, Volley, fire, own_process, raise_descriptors
@@ -65,7 +69,8 @@ def slow_clients(
         "upload_timeout": UPLOAD_TIMEOUT,
         "keep_alive_timeout": 600,
     }
-    with Server(None, **(chosen | settings)) as server:
+    server = Server(None, **(chosen | settings))
+    with on_a_core_of_its_own() as server.cores, server:
         good = Plan(*server.address, _sounds(), 600.0, requests=requests)
         fire(replace(good, requests=WARM_UP))
         ledger = Ledger.of(server)
