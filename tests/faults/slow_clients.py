@@ -1,13 +1,10 @@
-"""Thousands of connections that do next to nothing: who asks properly must not notice.
-
-The service has all cores but one, and all clients have that one.
-"""
+"""Thousands of connections that do next to nothing: who asks properly must not notice."""
 
 import itertools
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.harness.clips import CALLSIGN, clips_for, read_clips
@@ -15,14 +12,20 @@ from benchmarks.harness.figures import percentiles
 from benchmarks.harness.table import figure, markdown
 
 from tests.faults.ledger import Ledger, Verdict, moved
-from tests.faults.processes import on_a_core_of_its_own
 from tests.faults.server import Server
 from tests.faults.siege import Besieged, Siege, besiege
 from tests.faults.volley import Plan, Shot, Sound, Volley, fire, own_process, raise_descriptors
 from tests.faults.watching import MEGABYTE, Watch
 
-HEADER_TIMEOUT = 2.0
-UPLOAD_TIMEOUT = 4.0
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The service's limits, in seconds: each connection that ends at one is made anew at once."""
+
+    header_timeout: float
+    upload_timeout: float
+
+
 LATE = 1.5
 """Seconds beyond a limit: bytes are a second apart, and the clients yield to the server."""
 
@@ -55,6 +58,8 @@ def slow_clients(
     bodies: int,
     idlers: int,
     seconds: int,
+    header_timeout: float = 2.0,
+    upload_timeout: float = 4.0,
     strict: bool = False,
     **settings: object,
 ) -> Verdict:
@@ -64,13 +69,9 @@ def slow_clients(
     where `strict`, also latencies, and connections that were closed late. The seed decides nothing.
     """
     raise_descriptors()
-    chosen = {
-        "header_timeout": HEADER_TIMEOUT,
-        "upload_timeout": UPLOAD_TIMEOUT,
-        "keep_alive_timeout": 600,
-    }
-    server = Server(None, **(chosen | settings))
-    with on_a_core_of_its_own() as server.cores, server:
+    patience = Patience(header_timeout, upload_timeout)
+    chosen = asdict(patience) | {"keep_alive_timeout": 600}
+    with Server(None, **(chosen | settings)) as server:
         good = Plan(*server.address, _sounds(), 600.0, requests=requests)
         fire(replace(good, requests=WARM_UP))
         ledger = Ledger.of(server)
@@ -81,12 +82,15 @@ def slow_clients(
             within, came = _besieged(siege, good)
         for seen in itertools.chain((shot.seen for shot in (*before.shots, *within.shots)), came.seen):
             ledger.note(seen)
-        ledger.close(server, UPLOAD_TIMEOUT + LATE)
+        ledger.close(server, upload_timeout + LATE)
         closed = moved(ledger.before, server.metrics(), "reason", "asr_connections_closed_total")
-    missed = [*_misses(before, within), *_late(came)]
+    missed = [*_misses(before, within), *_late(came, patience)]
     rows = [_row("alone", before, calm), _row("besieged", within, watch)]
     text = (
-        markdown(HEADER, rows) + _told(came) + f"  asr_connections_closed_total: {_listed(closed)}\n" + ledger.table()
+        markdown(HEADER, rows)
+        + _told(came, patience)
+        + f"  asr_connections_closed_total: {_listed(closed)}\n"
+        + ledger.table()
     )
     text += "".join(f"  missed: {miss}\n" for miss in missed)
     findings = (*ledger.findings, *_faults(came, closed, siege), *_growth(calm, watch, siege))
@@ -125,12 +129,12 @@ def _times(shots: Sequence[Shot]) -> list[float]:
     return [shot.seconds for shot in shots if shot.status == 200]
 
 
-def _told(came: Besieged) -> str:
+def _told(came: Besieged, patience: Patience) -> str:
     statuses = Counter(str(trickle.status) for trickle in came.trickles)
     ended = [trickle.seconds for trickle in came.trickles]
     return (
-        f"  heads: {len(came.crawls)} closed after {_span(came.crawls)} s (header_timeout {HEADER_TIMEOUT:g})\n"
-        f"  bodies: {_listed(statuses)}; ended after {_span(ended)} s (upload_timeout {UPLOAD_TIMEOUT:g})\n"
+        f"  heads: {len(came.crawls)} closed after {_span(came.crawls)} s (limit {patience.header_timeout:g})\n"
+        f"  bodies: {_listed(statuses)}; ended after {_span(ended)} s (limit {patience.upload_timeout:g})\n"
         f"  idle: {came.idle_at_end} kept to the end, {came.idle_lost} lost; asked: {_listed(came.answered)}\n"
         f"  {came.connections} connections, clients' CPU {came.cpu_seconds:.1f} s; faults: {dict(came.faults)}\n"
     )
@@ -154,13 +158,13 @@ def _faults(came: Besieged, closed: Mapping[str, float], siege: Siege) -> list[s
     return [*found, *([f"{came.idle_lost} idle connections were closed"] if came.idle_lost else [])]
 
 
-def _late(came: Besieged) -> list[str]:
+def _late(came: Besieged, patience: Patience) -> list[str]:
     """What was closed, but not in time."""
     found = []
-    if late := sum(seconds > HEADER_TIMEOUT + LATE for seconds in came.crawls):
-        found.append(f"{late} heads were read for longer than {HEADER_TIMEOUT + LATE:g} s")
-    if late := sum(trickle.seconds > UPLOAD_TIMEOUT + LATE for trickle in came.trickles):
-        found.append(f"{late} bodies were read for longer than {UPLOAD_TIMEOUT + LATE:g} s")
+    if late := sum(seconds > patience.header_timeout + LATE for seconds in came.crawls):
+        found.append(f"{late} heads were read for longer than {patience.header_timeout + LATE:g} s")
+    if late := sum(trickle.seconds > patience.upload_timeout + LATE for trickle in came.trickles):
+        found.append(f"{late} bodies were read for longer than {patience.upload_timeout + LATE:g} s")
     return found
 
 
