@@ -56,6 +56,7 @@ def track(probabilities: Sequence[float], **options: Any) -> list[SpeechSpan]:
     return tracker.push(probabilities) + tracker.finish(len(probabilities) * WINDOW)
 
 
+@pytest.mark.timeout(300)  # the library's own function is slow where other tests run beside it
 @pytest.mark.parametrize(("threshold", "silence"), [(None, 160), (0.2, 160), (0.8, 160), (None, 500), (0.7, 1000)])
 def test_agrees_with_faster_whisper(
     detector: SpeechDetector, talk: Samples, threshold: float | None, silence: int
