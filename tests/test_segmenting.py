@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_api.engine.protocol import DecodingResult
-from asr_api.segmenting import SegmentRules, segments_of
+from asr_api.segmenting import SegmentRules, segments_of, within_speech
 from asr_api.transcription import SAMPLE_RATE, ChunkPlace, Word
 
 RULES = SegmentRules(max_seconds=7, max_line_width=20, pause=1)
@@ -63,6 +63,49 @@ def test_a_long_sentence_is_cut_at_a_clause() -> None:
     """Where a sentence does not fit, its parts end at a comma rather than at the last word that fits."""
     said = words("one two three four five, six seven eight nine ten")
     assert texts(*said) == [" one two three four five,", " six seven eight nine ten"]
+
+
+def heard(*speech: tuple[float, float]) -> ChunkPlace:
+    """Ten seconds in which speech is heard here, in seconds."""
+    spans = tuple((round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)) for start, end in speech)
+    return ChunkPlace(0, 10 * SAMPLE_RATE, 10.0, spans)
+
+
+def times(place: ChunkPlace, *given: Word) -> list[tuple[float, float]]:
+    return [(round(word.start, 3), round(word.end, 3)) for word in within_speech(given, place)]
+
+
+def test_music_before_and_after_a_word_is_not_in_it() -> None:
+    """Where the detector of speech hears a pause, no word lasts, nor its full stop, but for a tenth of a second."""
+    place = heard((1.0, 2.0), (5.0, 6.0))
+    said = Word(" one", 0.2, 1.4, 1), Word(" two", 1.4, 3.0, 1), Word(".", 3.0, 3.0, 1), Word(" three", 3.5, 6.0, 1)
+    assert times(place, *said) == [(0.9, 1.4), (1.4, 2.1), (2.1, 2.1), (4.9, 6.0)]
+
+
+def test_a_word_stays_where_the_detector_hears_nothing_at_all() -> None:
+    """A word that the detector missed keeps its times, and so does every word where nobody looked for speech."""
+    assert times(heard((5.0, 6.0)), Word(" one", 1.0, 1.5, 1)) == [(1.0, 1.5)]
+    assert times(chunk(), Word(" one", 1.0, 1.5, 1)) == [(1.0, 1.5)]
+
+
+spans = st.lists(st.floats(0.05, 3), min_size=2, max_size=12).map(
+    lambda steps: list(zip(*[iter(itertools.accumulate(steps))] * 2, strict=False))
+)
+
+
+@given(spans, st.lists(st.tuples(st.floats(0, 3), st.sampled_from([0.0, 0.1, 1.0])), min_size=1, max_size=20))
+def test_words_moved_to_speech_stay_in_order(
+    speech: list[tuple[float, float]], drawn: list[tuple[float, float]]
+) -> None:
+    """Wherever speech is, words begin before they end and after the word before, and none grows."""
+    clock, said = 0.0, []
+    for pause, length in drawn:
+        said.append(Word(" w", clock + pause, clock + pause + length, 1))
+        clock += pause + length
+    moved = within_speech(said, heard(*speech))
+    assert all(word.start <= word.end for word in moved)
+    assert all(one.end <= other.start or other.start == other.end for one, other in itertools.pairwise(moved))
+    assert all(new.end - new.start <= old.end - old.start + 1e-9 for old, new in zip(said, moved, strict=True))
 
 
 @given(

@@ -1,10 +1,11 @@
 """From words to subtitle-sized segments: broken at sentence ends and pauses, never longer than asked."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr_api.engine.protocol import DecodingResult
-from asr_api.transcription import ChunkPlace, Segment, Word
+from asr_api.transcription import SAMPLE_RATE, ChunkPlace, Segment, Word
 
 SENTENCE_END = tuple(".?!。？！…।؟")
 ABBREVIATION_LENGTH = 2
@@ -19,6 +20,10 @@ LINES = 2
 CLAUSE_WORTH = 0.6
 BALANCE_WORTH = 1.0
 """What the end of a clause, and halves of equal length, weigh against a second of pause when a sentence is cut."""
+
+SOFT = 0.1
+"""Seconds around what the voice activity detector takes for speech in which a word may still begin or end: it hears
+soft sounds late, and judges 32 ms at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,34 @@ def segments_of(place: ChunkPlace, result: DecodingResult, rules: SegmentRules) 
     if not result.words:
         whole = Word(result.text, 0.0, place.duration, 1.0, result.tokens)
         return [_segment(place, result, (whole,), timed=False)]
-    return [_segment(place, result, words, timed=True) for words in _groups(result.words, rules)]
+    words = within_speech(result.words, place)
+    return [_segment(place, result, group, timed=True) for group in _groups(words, rules)]
+
+
+def within_speech(words: Sequence[Word], place: ChunkPlace) -> list[Word]:
+    """The words without what of them stands in pauses of speech, where other sounds kept their boundaries away.
+
+    A word that begins in such a pause begins with the speech after it, and one that ends in one ends with the
+    speech before it; where there is none of it in the word, it stays as it is. A word of marks alone stays at the end
+    of the word before. The order of the times stays.
+    """
+    if not place.speech:
+        return list(words)
+    starts = [start / SAMPLE_RATE - SOFT for start, _ in place.speech]
+    ends = [end / SAMPLE_RATE + SOFT for _, end in place.speech]
+    moved: list[Word] = []
+    for word in words:
+        marks = bool(moved) and word.start == word.end
+        moved.append(replace(word, start=moved[-1].end, end=moved[-1].end) if marks else _moved_in(word, starts, ends))
+    return moved
+
+
+def _moved_in(word: Word, starts: Sequence[float], ends: Sequence[float]) -> Word:
+    first = bisect_left(ends, word.start)  # the first span that has not ended by then
+    last = bisect_right(starts, word.end) - 1  # the last span that has begun by then
+    if first > last:
+        return word
+    return replace(word, start=max(word.start, starts[first]), end=min(word.end, ends[last]))
 
 
 def _groups(words: Sequence[Word], rules: SegmentRules) -> Iterator[tuple[Word, ...]]:

@@ -101,17 +101,23 @@ class TranscriptionOptions:
         )
 
 
+Span = tuple[int, int]
+"""The first sample and the one after the last."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioChunk:
     """A stretch of the request's audio, at most 30 s, that begins and ends in silence.
 
     `offset` is where it begins in the request's audio, in samples; `voiced` the seconds of
-    speech in it as the voice activity detector hears them.
+    speech in it as the voice activity detector hears them, with some silence around; `speech` where
+    it hears them, from the chunk's start and without that silence.
     """
 
     samples: Samples
     offset: int
     voiced: float
+    speech: tuple[Span, ...] = ()
 
     @property
     def start(self) -> float:
@@ -124,11 +130,15 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkPlace:
-    """Where a chunk stands in the request's audio, in samples, and the seconds of speech in it."""
+    """Where a chunk stands in the request's audio, in samples, and the seconds of speech in it.
+
+    `speech` is where in the chunk the voice activity detector hears it, in order; empty where nobody asked.
+    """
 
     offset: int
     length: int
     voiced: float
+    speech: tuple[Span, ...] = ()
 
     @property
     def start(self) -> float:

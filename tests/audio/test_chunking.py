@@ -134,6 +134,10 @@ def test_all_speech_is_in_one_chunk(pattern: Pattern, options: AudioOptions) -> 
         np.testing.assert_array_equal(chunk.samples, samples[chunk.offset : end])
         covered = sum(max(0, min(end, span.end) - max(chunk.offset, span.start)) for span in spans)
         assert chunk.voiced == pytest.approx(covered / SAMPLE_RATE)
+        edges_of_speech = [0, *(edge for span in chunk.speech for edge in span), len(chunk.samples)]
+        assert edges_of_speech == sorted(edges_of_speech)
+    spoken = sum(end - start for chunk in chunks for start, end in chunk.speech)
+    assert spoken == sum(span.length - span.before - span.after for span in spans)
     assert sum(chunk.voiced for chunk in chunks) == pytest.approx(sum(span.length for span in spans) / SAMPLE_RATE)
     edges = {edge for span in spans for edge in (span.start, span.end)}
     for left, right in pairwise(chunks):

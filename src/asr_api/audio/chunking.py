@@ -102,10 +102,10 @@ class Chunker:
         while span.end - start >= enough:
             latest = min(start + LONGEST, span.end - MIN_TAIL)
             self._cut = start + EARLIEST_CUT + _quietest(self._tape.read(start + EARLIEST_CUT, latest))
-            yield SpeechSpan(start, self._cut)
+            yield _part(span, start, self._cut)
             start = self._cut
         if ended and span.end > start:
-            yield SpeechSpan(start, span.end)
+            yield _part(span, start, span.end)
 
     def _coming(self, pending: SpeechSpan) -> SpeechSpan:
         """Bounds for the next piece: it begins and ends no earlier than this."""
@@ -124,8 +124,9 @@ class Chunker:
             return []
         start, end = self._group[0].start, self._group[-1].end
         voiced = sum(piece.length for piece in self._group) / SAMPLE_RATE
+        speech = tuple((piece.start + piece.before - start, piece.end - piece.after - start) for piece in self._group)
         self._group = []
-        return [AudioChunk(samples=self._tape.read(start, end), offset=start, voiced=voiced)]
+        return [AudioChunk(samples=self._tape.read(start, end), offset=start, voiced=voiced, speech=speech)]
 
 
 class _Everything:
@@ -167,6 +168,12 @@ class _Tape:
         joined = np.concatenate(list(islice(self._blocks, first, last + 1)))
         begin = start - self._start - first * BLOCK
         return joined[begin : begin + end - start]
+
+
+def _part(span: SpeechSpan, start: int, end: int) -> SpeechSpan:
+    """What of a span is between two places in it."""
+    before, after = span.start + span.before - start, end - (span.end - span.after)
+    return SpeechSpan(start, end, min(max(before, 0), end - start), min(max(after, 0), end - start))
 
 
 def _quietest(samples: Samples) -> int:

@@ -44,7 +44,7 @@ class AudioFrontEnd:
 
 
 def _featured(chunk: AudioChunk, log_mel: LogMel) -> FeatureChunk:
-    place = ChunkPlace(chunk.offset, len(chunk.samples), chunk.voiced)
+    place = ChunkPlace(chunk.offset, len(chunk.samples), chunk.voiced, chunk.speech)
     return FeatureChunk(place, log_mel.heard(chunk.samples))
 
 

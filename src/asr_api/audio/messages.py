@@ -9,7 +9,7 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from asr_api.transcription import AudioOptions, FeatureChunk
+from asr_api.transcription import AudioOptions, FeatureChunk, Span
 
 HEADER = struct.Struct("!II")
 """The lengths of a frame's JSON and of its payload, in bytes."""
@@ -77,6 +77,7 @@ class Chunk:
     offset: int
     length: int
     voiced: float
+    speech: tuple[Span, ...]
     frames: int
     kind: Literal["chunk"] = "chunk"
 

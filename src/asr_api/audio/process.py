@@ -102,7 +102,8 @@ class WorkerProcess:
         """
         try:
             async with asyncio.timeout(within):
-                await self._loop.sock_sendall(self._connection, head(order, len(payload)) + payload)
+                await self._loop.sock_sendall(self._connection, head(order, len(payload)))
+                await self._loop.sock_sendall(self._connection, payload)
             if descriptor is not None:
                 socket.send_fds(self._connection, [b"F"], [descriptor])
         except TimeoutError as error:
@@ -118,7 +119,7 @@ class WorkerProcess:
         except OSError:
             self.retire("protocol")
 
-    async def receive(self, within: float) -> tuple[Reply, bytes]:
+    async def receive(self, within: float) -> tuple[Reply, bytearray]:
         """The next that the worker says. Raises WorkerLost where it says nothing, or nonsense, or has ended."""
         try:
             async with asyncio.timeout(within):

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from asr_api.audio.backlog import Backlog
 from asr_api.audio.messages import Chunk, Done, Opened, Progress, Refused, Reply
 from asr_api.audio.process import WorkerLost, WorkerProcess
 from asr_api.errors import InvalidAudio
-from asr_api.transcription import CHUNK_SECONDS, SAMPLE_RATE, ChunkPlace, FeatureChunk
+from asr_api.transcription import CHUNK_SECONDS, SAMPLE_RATE, ChunkPlace, FeatureChunk, Span
 
 FRAMES = 100 * CHUNK_SECONDS
 """Log-mel frames of a chunk at most."""
@@ -54,7 +55,7 @@ class Recording:
         while not self.ended:
             await self._take_in(*await worker.receive(patience), n_mels)
 
-    async def _take_in(self, reply: Reply, payload: bytes, n_mels: int) -> None:
+    async def _take_in(self, reply: Reply, payload: bytearray, n_mels: int) -> None:
         match reply:
             case Opened(claimed):
                 if claimed is not None and claimed > 0:
@@ -92,10 +93,17 @@ class Recording:
         await self._backlog.put(chunk)
 
 
-def features_of(chunk: Chunk, payload: bytes, n_mels: int) -> FeatureChunk:
+def features_of(chunk: Chunk, payload: bytes | bytearray, n_mels: int) -> FeatureChunk:
     """The chunk with its features. Raises WorkerLost where the worker's numbers cannot be."""
     sane = chunk.offset >= 0 and 0 < chunk.length <= CHUNK_SECONDS * SAMPLE_RATE and math.isfinite(chunk.voiced)
     if not sane or not 0 < chunk.frames <= FRAMES or len(payload) != 2 * n_mels * chunk.frames:
         raise WorkerLost("protocol")
+    if not _in_order(chunk.speech, chunk.length):
+        raise WorkerLost("protocol")
     features = np.frombuffer(payload, np.float16).reshape(n_mels, chunk.frames)
-    return FeatureChunk(ChunkPlace(chunk.offset, chunk.length, chunk.voiced), features)
+    return FeatureChunk(ChunkPlace(chunk.offset, chunk.length, chunk.voiced, chunk.speech), features)
+
+
+def _in_order(spans: Iterable[Span], length: int) -> bool:
+    edges = [0, *chain.from_iterable(spans), length]
+    return all(one <= other for one, other in pairwise(edges))

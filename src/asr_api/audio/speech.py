@@ -1,7 +1,7 @@
 """Where somebody speaks: Silero's voice activity detector, over audio that comes block by block."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -25,10 +25,15 @@ PADDING_AFTER = round(0.4 * SAMPLE_RATE)
 
 @dataclass(frozen=True, slots=True)
 class SpeechSpan:
-    """A stretch of speech, in samples: `start` is its first, `end` the one after its last."""
+    """A stretch of speech, in samples: `start` is its first, `end` the one after its last.
+
+    So many samples of it `before` and `after` are padding, in which nobody speaks.
+    """
 
     start: int
     end: int
+    before: int = field(default=0, compare=False)
+    after: int = field(default=0, compare=False)
 
     @property
     def length(self) -> int:
@@ -122,8 +127,9 @@ class SpanTracker:
         self._min_silence, self._before, self._after = min_silence, before, after
         self._position = 0  # of the window to judge next
         self._start: int | None = None  # of the span that goes on, padded
+        self._onset = 0  # of the same, without padding
         self._silence: int | None = None  # where the pause began that may end it
-        self._waiting: int | None = None  # start of the span that ended but whose padding is not final
+        self._waiting: SpeechSpan | None = None  # the span that ended but whose padding is not final
         self._end: int | None = None  # of the latest span that ended, without padding
 
     def push(self, probabilities: Iterable[float]) -> list[SpeechSpan]:
@@ -144,35 +150,41 @@ class SpanTracker:
     def finish(self, length: int) -> list[SpeechSpan]:
         """The span that was not final, in audio that is `length` samples long."""
         if self._start is not None:
-            self._waiting, self._end, self._start = self._start, self._position, None
+            self._wait(self._start, self._position)
         return self._settle(length)
 
     @property
     def pending(self) -> SpeechSpan:
         """Bounds for the next span: it begins and ends no earlier than this."""
         if self._start is not None:
-            return SpeechSpan(self._start, self._position if self._silence is None else self._silence)
+            end = self._position if self._silence is None else self._silence
+            return SpeechSpan(self._start, end, before=self._onset - self._start)
         if self._waiting is not None and self._end is not None:
-            return SpeechSpan(self._waiting, self._end)
+            return self._waiting
         return SpeechSpan(max(0, self._position - self._before), self._position)
 
     def _begin(self) -> list[SpeechSpan]:
         """A span begins here: the one before it is final."""
         middle = 0 if self._end is None else (self._end + self._position) // 2
-        self._start = max(self._position - self._before, middle)
+        self._start, self._onset = max(self._position - self._before, middle), self._position
         return self._settle(middle)
 
     def _pause(self, start: int) -> None:
         """No speech in this window: the span ends if that has lasted."""
         self._silence = self._position if self._silence is None else self._silence
         if self._position - self._silence >= self._min_silence:
-            self._waiting, self._end = start, self._silence
-            self._start = self._silence = None
+            self._wait(start, self._silence)
+
+    def _wait(self, start: int, end: int) -> None:
+        """A span has ended; how much after it is padding, what follows will show."""
+        self._waiting, self._end = SpeechSpan(start, end, before=self._onset - start), end
+        self._start = self._silence = None
 
     def _settle(self, latest: int) -> list[SpeechSpan]:
         """The span that waits for its padding, which ends at `latest` at the latest."""
         if self._waiting is None or self._end is None:
             return []
-        span = SpeechSpan(self._waiting, min(self._end + self._after, latest))
+        end = min(self._end + self._after, latest)
+        span = replace(self._waiting, end=end, after=max(0, end - self._end))
         self._waiting = None
         return [span]

@@ -88,7 +88,7 @@ def _answer(channel: Channel, events: Iterator[Event], cpu_seconds: float) -> fl
     for event in events:
         if isinstance(event, FeatureChunk):
             place = event.place
-            chunk = Chunk(place.offset, place.length, place.voiced, event.features.shape[1])
+            chunk = Chunk(place.offset, place.length, place.voiced, place.speech, event.features.shape[1])
             channel.send(chunk, event.features.tobytes())
         else:
             channel.send(event)
