@@ -11,7 +11,6 @@ import asyncio
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,19 +19,19 @@ import typer
 from asr_api import __version__
 from harness.clips import choose, clips_for, draw, read_clips
 from harness.contenders import PORT, Contender
-from harness.contest import HEADER, SPOKEN, Row, play, servers
+from harness.contest import SPOKEN, Row, conclude, play, servers
 from harness.metrics import Served
 from harness.process import ServerFailed
-from harness.report import Setting, say, write_json
-from harness.table import markdown
+from harness.report import Setting
 
 DEFAULTS = "defaults"
 VARIANTS: Mapping[str, str] = {
     "1 beam": "--beam-size 1",
     "5 beams": "--beam-size 5",
-    "2 workers of 1 thread": "--num-workers 2 --cpu-threads 1",
-    "2 workers of 2 threads": "--num-workers 2 --cpu-threads 2",
+    "1 worker": "--num-workers 1",
     "1 worker of 1 thread": "--num-workers 1 --cpu-threads 1",
+    "2 workers of 1 thread": "--num-workers 2 --cpu-threads 1",
+    "3 workers": "--num-workers 3",
     "batches of 1": "--max-batch-size 1",
     "batches of 4": "--max-batch-size 4",
     "batches of 16": "--max-batch-size 16",
@@ -81,9 +80,7 @@ def main(
         for users in concurrency.split(","):
             rows += play(started, drawn, int(users), rounds, DEFAULTS)
     setting = Setting(Served(__version__, model, "cpu", "auto"), len(drawn), seed, f"{rounds} rounds")
-    say(f"{setting}\n\n{markdown(HEADER, [row.cells() for row in rows])}")
-    if json:
-        write_json(json, setting, [asdict(row) for row in rows])
+    conclude(setting, rows, json)
 
 
 if __name__ == "__main__":

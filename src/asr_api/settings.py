@@ -55,8 +55,10 @@ class Settings(BaseSettings):
     device: Literal["auto", "cuda", "cpu"] = Field("auto", description="where the engine runs; auto takes a GPU")
     device_index: Annotated[list[int], BeforeValidator(_split)] = Field([0], description="the GPUs to use, as 0,1")
     compute_type: str = Field("auto", description="CTranslate2 compute type; auto: float16 on a GPU, int8 on a CPU")
-    num_workers: int = Field(0, ge=0, le=8, description="engine calls in flight; 0: 2 on a GPU, 1 on a CPU")
-    cpu_threads: int = Field(0, ge=0, description="threads of one engine call on a CPU; 0: as many as cores")
+    num_workers: int = Field(0, ge=0, le=8, description="engine calls in flight; 0: 2")
+    cpu_threads: int = Field(
+        0, ge=0, description="threads of one engine call on a CPU; 0: as many as cores, fewer with over 2 workers"
+    )
     audio_context: Literal["auto", "short", "whole"] = Field(
         "auto",
         description="what the encoder is given of a short chunk: 30 s (whole), or less (short), which costs less; "

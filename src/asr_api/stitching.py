@@ -4,14 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
-from asr_api.engine.protocol import DecodingResult
+from asr_api.engine.protocol import LIKELIEST, DecodingResult
 from asr_api.segmenting import SegmentRules, segments_of
 from asr_api.transcription import ChunkPlace, Part, Segment, TokenLogprob, Transcription, TranscriptionOptions
 
 OnPart = Callable[[Part], None]
-
-LIKELIEST = 5
-"""Languages of which the probability is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -424,7 +424,9 @@ class TestLeavingNothing:
 class TestWhisper:
     async def test_results_are_those_of_an_engine_in_this_process(self, task_of: MakeTask) -> None:
         """To the last digit: words, their times, probabilities; in a new process as in the one before."""
-        here = WhisperEngine(CALLSIGN, name="callsign", device="cpu", compute_type="float32", cpu_threads=1)
+        here = WhisperEngine(
+            CALLSIGN, name="callsign", device="cpu", compute_type="float32", num_workers=1, cpu_threads=1
+        )
         clips = ["en-01.flac", "de-01.flac", "en-02.flac"]
         tasks = [task_of(name, timestamps=True) for name in clips]
         expected = here.decode(tasks)

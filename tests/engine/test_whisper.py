@@ -7,15 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr_api.engine.abilities import choose_compute_type, choose_device
 from asr_api.engine.protocol import MAX_TOKENS, DecodingResult
-from asr_api.engine.whisper import (
-    WhisperEngine,
-    choose_compute_type,
-    choose_device,
-    compression_ratio,
-    failure_of,
-    max_length,
-)
+from asr_api.engine.whisper import WhisperEngine, compression_ratio, failure_of, max_length
 from asr_api.errors import EngineFailure, EngineFatal, ModelUnavailable
 from tests.engine.conftest import CALLSIGN, MakeTask
 

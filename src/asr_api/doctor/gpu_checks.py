@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from asr_api.doctor.finding import Finding, Status, gigabytes
 from asr_api.doctor.machine import Machine
 from asr_api.engine.memory import Load, Need, largest_batch, memory_need, shape_of
+from asr_api.engine.protocol import WORKERS
 from asr_api.gpu import GpuFacts
 from asr_api.settings import Settings
 
@@ -34,7 +35,7 @@ def load_of(machine: Machine, settings: Settings) -> Load:
     auto = "float16" if device == "cuda" else "int8"
     return Load(
         compute_type=auto if settings.compute_type in ("auto", "default") else settings.compute_type,
-        workers=settings.num_workers or (2 if device == "cuda" else 1),
+        workers=settings.num_workers or WORKERS,
         chunks=settings.batch_size_on(device),
         encoded=settings.max_encode_batch,
         beams=settings.beam_size,

@@ -1,11 +1,37 @@
-"""What CTranslate2 can do on this machine, without a model."""
+"""What CTranslate2 can do on this machine, and what is best there, without a model."""
 
 import ctypes
+import os
 from collections.abc import Callable
 
 import ctranslate2
 
 from asr_api.engine.cuda import LIBRARIES, installed_files
+
+
+def choose_device(device: str) -> str:
+    """`auto` is a GPU where CTranslate2 sees one."""
+    if device != "auto":
+        return device
+    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+
+def choose_compute_type(compute_type: str, device: str) -> str:
+    """`auto` is float16 on a GPU and int8 on a CPU."""
+    if compute_type != "auto":
+        return compute_type
+    return "float16" if device == "cuda" else "int8"
+
+
+def available_cores() -> int:
+    """Cores that this process may use; CTranslate2 would take four threads whatever there is."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_of_a_call(workers: int) -> int:
+    """On a CPU: each core is given out twice, but no call gets more threads than there are cores."""
+    cores = available_cores()
+    return min(cores, max(1, 2 * cores // workers))
 
 
 def library_version() -> str:

@@ -10,6 +10,16 @@ from asr_api.transcription import SearchOptions, Task, TokenLogprob, Word
 MAX_TOKENS = 224
 """Tokens that Whisper writes for one chunk at most: half of its 448 positions (openai/whisper, decoding.py)."""
 
+LIKELIEST = 5
+"""Languages of which the probability is told."""
+
+WORKERS = 2
+"""Engine calls in flight unless told otherwise: while one waits for memory or writes its text, the other computes.
+
+On a CPU of two cores, with all of them for each call, they answer a third more than one does
+(docs/performance.md, "Settings on a CPU").
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingOptions(SearchOptions):

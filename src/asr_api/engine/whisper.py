@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,9 +12,10 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
+from asr_api.engine.abilities import choose_compute_type, choose_device, threads_of_a_call
 from asr_api.engine.alignment import word_times
 from asr_api.engine.cuda import load_cublas
-from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
+from asr_api.engine.protocol import LIKELIEST, WORKERS, DecodingResult, DecodingTask, EngineInfo
 from asr_api.engine.vocabulary import WordTokens, load_vocabulary
 from asr_api.errors import EngineFailure, EngineFatal, EngineOutOfMemory, ModelUnavailable
 from asr_api.spectrogram import Features, stacked
@@ -30,33 +30,11 @@ OUT_OF_MEMORY = "out of memory"
 FATAL = ("CUDA failed with error", "cuBLAS failed with status", "cuDNN failed with status")
 """What CTranslate2 raises where the driver or a library failed (cuda/utils.h): the context may be lost by then."""
 
-LIKELIEST = 5
-"""Languages of which the probability is told."""
-
 LEAST_PROBABILITY = 1e-10
 """What a probability counts for at least, so that its logarithm is finite."""
 
 Detection = tuple[tuple[str, float], ...]
 """Languages with their probabilities, the likeliest first; there is always one."""
-
-
-def choose_device(device: str) -> str:
-    """`auto` is a GPU where CTranslate2 sees one."""
-    if device != "auto":
-        return device
-    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
-
-
-def choose_compute_type(compute_type: str, device: str) -> str:
-    """`auto` is float16 on a GPU and int8 on a CPU."""
-    if compute_type != "auto":
-        return compute_type
-    return "float16" if device == "cuda" else "int8"
-
-
-def available_cores() -> int:
-    """Cores that this process may use; CTranslate2 would take four threads whatever there is."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class WhisperEngine:
@@ -81,7 +59,7 @@ class WhisperEngine:
         device = choose_device(device)
         if device == "cuda":
             load_cublas()
-        workers = num_workers or (2 if device == "cuda" else 1)
+        workers = num_workers or WORKERS
         try:
             self._vocabulary = load_vocabulary(folder, name)
             self._model = ctranslate2.models.Whisper(
@@ -90,7 +68,7 @@ class WhisperEngine:
                 device_index=list(device_index) if device == "cuda" else 0,
                 compute_type=choose_compute_type(compute_type, device),
                 inter_threads=workers,
-                intra_threads=cpu_threads or max(1, available_cores() // workers),
+                intra_threads=cpu_threads or threads_of_a_call(workers),
                 max_queued_batches=-1,
             )
         except (RuntimeError, ValueError, OSError) as error:
