@@ -36,7 +36,7 @@ def exactly(connection: socket.socket, size: int) -> bytes:
     return bytes(buffer)
 
 
-async def exactly_async(connection: socket.socket, size: int) -> bytes:
+async def exactly_async(connection: socket.socket, size: int) -> bytearray:
     """The same for an event loop. Raises OSError where there will be fewer, or this end was closed meanwhile."""
     loop, buffer = asyncio.get_running_loop(), bytearray(size)
     view = memoryview(buffer)
@@ -47,7 +47,7 @@ async def exactly_async(connection: socket.socket, size: int) -> bytes:
         if not count:
             raise ConnectionResetError("the other end closed the socket")
         view = view[count:]
-    return bytes(buffer)
+    return buffer
 
 
 class FrameSocket:
@@ -67,7 +67,7 @@ class FrameSocket:
         """Let the other end have open files, with one byte. Raises OSError."""
         socket.send_fds(self._connection, [b"D"], descriptors)
 
-    async def receive(self) -> bytes:
+    async def receive(self) -> bytearray:
         """The next message. Raises OSError where there will be none, or where what came is no message."""
         (size,) = LENGTH.unpack(await exactly_async(self._connection, LENGTH.size))
         if size > self._most:

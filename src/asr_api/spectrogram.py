@@ -28,10 +28,32 @@ def padded(heard: Features, dtype: DTypeLike) -> Features:
 
 def pad_into(features: Out, heard: Features) -> Out:
     """Fill `features`, of as many bands and no fewer frames, with `heard` and then with silence."""
-    features[:, : heard.shape[1]] = heard
+    _convert(heard, features[:, : heard.shape[1]])
     if heard.shape[1] < features.shape[1]:
-        features[:, heard.shape[1] :] = max(FLOOR, float(heard.max()) - RANGE)
+        features[:, heard.shape[1] :] = max(FLOOR, _loudest(heard) - RANGE)
     return features
+
+
+def _convert(heard: Features, out: NDArray[np.floating]) -> None:
+    """Half floats to single ones by their bits, a fifth of the time that NumPy takes: sign and fraction move to their
+    places, and what the exponents' biases differ by, 127 less 15, is a factor. Exact for all that is finite.
+    """
+    if heard.dtype != np.float16 or out.dtype != np.float32:
+        out[...] = heard
+        return
+    bits = heard.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= ~(7 << 28)  # the sign, which was drawn along
+    np.multiply(bits.view(np.float32), np.float32(2.0**112), out=out)
+
+
+def _loudest(heard: Features) -> float:
+    """The largest value. Half floats that are not negative are ordered as their bits are, which NumPy compares a
+    hundred times as fast.
+    """
+    if heard.dtype == np.float16 and (bits := heard.view(np.int16).max()) >= 0:
+        return float(bits.view(np.float16))
+    return float(heard.max())
 
 
 def stacked(spectrograms: Sequence[Features], dtype: DTypeLike, frames: int = FRAMES) -> Features:
