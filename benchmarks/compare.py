@@ -9,26 +9,23 @@ API may join, by its address or by the command line that starts it; which weight
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from asr_api import __version__
-from asr_api.engine.whisper import available_cores, choose_compute_type, choose_device
-from asr_api.models.resolve import resolve_model
-from asr_api.settings import Settings
+from asr_api.engine.abilities import available_cores, choose_compute_type, choose_device
 from harness.clips import choose, clips_for, draw, read_clips
 from harness.contenders import PORT, Contender
-from harness.contest import HEADER, SPOKEN, Row, play, servers
+from harness.contest import SPOKEN, Row, conclude, play, servers
+from harness.folder import folder_of
 from harness.metrics import Served
 from harness.process import ServerFailed
-from harness.report import Setting, say, write_json
-from harness.table import markdown
+from harness.report import Setting
 
 OURS = "asr-api"
 BASELINE = "batched pipeline, a call a request"
@@ -65,13 +62,9 @@ class Conditions:
 
 def conditions_for(model: str, device: str, compute_type: str, beam_size: int) -> Conditions:
     """The same folder, device and compute type for all, found as the service finds them."""
-    settings = Settings.load(os.environ, model=model)
-    found = resolve_model(
-        model, model_dir=settings.model_dir, hub_endpoint=settings.hub_endpoint, offline=settings.offline
-    )
     device = choose_device(device)
     return Conditions(
-        model, found.path, device, choose_compute_type(compute_type, device), beam_size, available_cores()
+        model, folder_of(model), device, choose_compute_type(compute_type, device), beam_size, available_cores()
     )
 
 
@@ -101,9 +94,7 @@ def main(
             rows += play(started, drawn, int(users), rounds, BASELINE)
     served = Served(__version__, model, conditions.device, conditions.compute_type)
     setting = Setting(served, len(drawn), seed, f"{beam_size} beams, {rounds} rounds")
-    say(f"{setting}\n\n{markdown(HEADER, [row.cells() for row in rows])}")
-    if json:
-        write_json(json, setting, [asdict(row) for row in rows])
+    conclude(setting, rows, json)
 
 
 if __name__ == "__main__":

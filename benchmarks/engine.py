@@ -22,15 +22,14 @@ from typing import Annotated
 
 import typer
 
-from asr_api.engine.whisper import available_cores, choose_compute_type, choose_device
+from asr_api.engine.abilities import available_cores, choose_compute_type, choose_device
 from asr_api.errors import ModelUnavailable
-from asr_api.models.resolve import resolve_model
-from asr_api.settings import Settings
 from harness.calls import Placement
 from harness.circumstances import Circumstances
 from harness.clips import CALLSIGN, reads_callsigns
 from harness.engine_rows import HEADER, LOADED, fault
 from harness.engine_run import Plan, Subject, cells_of, measure
+from harness.folder import folder_of
 from harness.native import with_native_threads
 from harness.peaks import Peak, peak_of_card, peak_of_processor
 from harness.pool import PoolFailed, keep_freed_memory
@@ -48,11 +47,7 @@ def subject(model: str, shape: str | None, models: Path, python: str) -> Subject
     if shape:
         folder = widened(shape, models, python)
         return Subject.of(folder.name, folder)
-    settings = Settings.load(os.environ, model=model)
-    found = resolve_model(
-        model, model_dir=settings.model_dir, hub_endpoint=settings.hub_endpoint, offline=settings.offline
-    )
-    return Subject.of(model, found.path)
+    return Subject.of(model, folder_of(model))
 
 
 def peak_of(device: str, compute_type: str, tflops: float | None, gbs: float | None) -> Peak | None:

@@ -21,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from asr_api.engine.whisper import choose_device
+from asr_api.engine.abilities import choose_device
 from harness.campaign import LARGE, TURBO, Scale, Step, full, rehearsal, steps
 from harness.circumstances import Circumstances
 from harness.clips import CALLSIGN

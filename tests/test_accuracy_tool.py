@@ -10,7 +10,6 @@ from benchmarks.harness.clips import Clip, read_clips
 from benchmarks.harness.metrics import Served
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools.accuracy.bootstrap import difference, error_rate
 from tools.accuracy.corpus import Recipe
 from tools.accuracy.heard import Heard, TimedSegment, TimedWord
 from tools.accuracy.placed import Layout, laid_out, trimmed
@@ -20,6 +19,8 @@ from tools.accuracy.service import parse
 from tools.accuracy.synthesis import lay, trim
 from tools.accuracy.word_times import PlacedWord, SpacedClip, outside, overlapping, read_right, timings
 from tools.accuracy.words import CARRIED_WORDS
+
+from asr_api.calibration.bootstrap import difference, error_rate
 
 OTHER = "other"
 RATE = 16_000

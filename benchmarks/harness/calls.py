@@ -9,9 +9,10 @@ from typing import Any, Self
 import ctranslate2
 import numpy as np
 
+from asr_api.engine.abilities import available_cores
 from asr_api.engine.cuda import load_cublas
 from asr_api.engine.vocabulary import Vocabulary, load_vocabulary
-from asr_api.engine.whisper import POSITIONS, available_cores
+from asr_api.engine.whisper import POSITIONS
 from asr_api.spectrogram import Features
 
 from .composed import LANGUAGE

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Self
 
 from .clips import Choice, Clip
@@ -11,8 +12,8 @@ from .contenders import Contender, Running
 from .figures import Figures
 from .loop import Run
 from .machine import Processors
-from .report import tell
-from .table import figure, percent
+from .report import Setting, say, tell, write_json
+from .table import figure, markdown, percent
 
 HEADER = ("server", "users", "clips/s", "p50 s", "p95 s", "CPU s / audio s", "others' cores", "word errors %", "errors")
 SPOKEN = Choice(2.5, 14, ("en", "ru"))
@@ -117,3 +118,10 @@ def play(started: Sequence[Running], clips: Sequence[Clip], users: int, rounds: 
         first = number % len(started)
         turns += [take_turn(server, clips, users) for server in (*started[first:], *started[:first])]
     return [Row.of(server.contender.name, turns, baseline) for server in started]
+
+
+def conclude(setting: Setting, rows: Sequence[Row], json: Path | None) -> None:
+    """Say the table, and write it to a file where one is named."""
+    say(f"{setting}\n\n{markdown(HEADER, [row.cells() for row in rows])}")
+    if json:
+        write_json(json, setting, [asdict(row) for row in rows])

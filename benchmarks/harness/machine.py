@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-from asr_api.engine.whisper import available_cores
+from asr_api.engine.abilities import available_cores
 from asr_api.gpu import GpuReport, read_gpus
 
 PACKAGES = ("asr-api", "ctranslate2", "faster-whisper", "numpy", "av")

@@ -27,16 +27,16 @@ NOT_HERE = (NoPackages, NoSynthesiser, ServerFailed, StartupError, httpx2.HTTPEr
 """What keeps a part from being measured, with a sentence that says why."""
 
 Full = Annotated[bool, typer.Option("--full", help="Debian's recordings too, fetched once by apt-get")]
-Every = Annotated[int, typer.Option(min=1, help="of Debian's recordings only each n-th")]
+Every = Annotated[int | None, typer.Option(min=1, help="of Debian's recordings only each n-th; 1: all of them")]
 Json = Annotated[Path | None, typer.Option(help="file to write the figures to")]
 
 
 def alone(name: str) -> None:
     """The command line of one part: `--full`, `--every` for parts that know it, and `--json`."""
 
-    def run_alone(full: Full = False, every: Every = 1, json: Json = None) -> None:
+    def run_alone(full: Full = False, every: Every = None, json: Json = None) -> None:
         """Measure this part."""
-        options = {"every": every} if every > 1 else {}
+        options = {} if every is None else {"every": every}
         measured([part_named(name)], full=full, json=json, **options)
 
     typer.run(run_alone)

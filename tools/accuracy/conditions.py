@@ -19,16 +19,16 @@ from typing import Annotated, Self
 
 import typer
 from benchmarks.harness.clips import DATA, Clip, read_clips
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.machine import Machine, versions
 from benchmarks.harness.report import say, tell
 from benchmarks.harness.table import markdown
 
+from asr_api.calibration.bootstrap import Interval, difference, error_rate
 from asr_api.cli import NATIVE_THREADS
 
-from .bootstrap import Interval, difference, error_rate
 from .debian import NoPackages, prompts
 from .dots import Dot, Row, draw_dots
-from .folder import folder_of
 from .reference import FasterWhisper
 from .scores import ALL, COMPARATORS, OURS, Score
 from .service import Service, serving

@@ -9,10 +9,10 @@ from typing import Self
 from benchmarks.harness.clips import Clip
 from benchmarks.harness.figures import percentiles
 
+from asr_api.calibration.bootstrap import Interval, difference
 from asr_api.fallback import AudioContext
 from asr_api.spectrogram import FRAMES
 
-from .bootstrap import Interval, difference
 from .context_trials import Caught, Tried
 from .heard import Heard
 from .scores import Score

@@ -19,22 +19,22 @@ from typing import Annotated
 
 import typer
 from benchmarks.harness.clips import DATA, Clip, read_clips
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.machine import Machine, versions
 from benchmarks.harness.report import say, tell
 from benchmarks.harness.table import figure, markdown
 
+from asr_api.calibration.bootstrap import Interval
 from asr_api.cli import NATIVE_THREADS
 from asr_api.engine.protocol import EngineInfo
 from asr_api.engine.whisper import WhisperEngine
 from asr_api.fallback import AudioContext
 from asr_api.transcription import TranscriptionOptions
 
-from .bootstrap import Interval
 from .context_load import LoadRow, under_load
 from .context_policies import BOUNDS, GROUPS, PolicyRow, TimesRow, TrialRow, times_row, trial_rows
 from .context_trials import Bench, Heard, Tried, chunks_of
 from .debian import prompts
-from .folder import folder_of
 from .spoiling import CLEAN, CONDITIONS, Condition, spoil
 
 SPEECH = DATA / "speech" / "manifest.json"

@@ -21,9 +21,9 @@ from benchmarks.harness.metrics import Counters
 from benchmarks.harness.report import say, tell
 from benchmarks.harness.table import markdown
 
+from asr_api.calibration.bootstrap import Interval, difference, error_rate
 from asr_api.cli import NATIVE_THREADS
 
-from .bootstrap import Interval, difference, error_rate
 from .debian import SPEAKERS, prompts
 from .heard import Heard
 from .scores import Score

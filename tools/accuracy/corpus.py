@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.harness.clips import Clip
 
-from asr_api.engine.whisper import available_cores
+from asr_api.engine.abilities import available_cores
 from asr_api.transcription import SAMPLE_RATE, Samples
 
 from . import synthesis

@@ -11,15 +11,15 @@ from types import MappingProxyType
 from typing import Final
 
 from benchmarks.harness.clips import Choice, Clip, choose
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.report import tell
 from benchmarks.harness.table import figure, markdown, percent
 
-from asr_api.engine.whisper import choose_device
+from asr_api.calibration.bootstrap import Interval, difference, error_rate
+from asr_api.engine.abilities import choose_device
 
-from .bootstrap import Interval, difference, error_rate
 from .clips import MODEL, prompts
 from .command import alone
-from .folder import folder_of
 from .reference import FasterWhisper
 from .report import spread
 from .scores import ALL, Score
@@ -133,8 +133,8 @@ class Found:
         }
 
 
-def measure(full: bool, every: int = 2) -> Found:
-    """Each second prompt, unless `every` says otherwise: eleven hearings of all take too long.
+def measure(full: bool, every: int = 6) -> Found:
+    """Each sixth prompt, unless `every` says otherwise: eleven hearings of all take too long.
 
     Raises NoPackages, StartupError, ServerFailed and httpx2.HTTPError.
     """

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from benchmarks.harness.clips import DATA, Clip, read_clips
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.report import say, tell
 from benchmarks.harness.table import markdown, percent
 from platformdirs import user_cache_path
@@ -21,7 +22,6 @@ from asr_api.cli import NATIVE_THREADS
 from asr_api.transcription import SAMPLE_RATE
 
 from . import debian
-from .folder import folder_of
 from .heard import Heard
 from .laying import Phrase, judge, lay, phrases_of
 from .reference import FasterWhisper
@@ -32,6 +32,7 @@ from .signals import read, write_flac
 WORK = user_cache_path("asr-api") / "accuracy" / "language"
 SPEECH = DATA / "speech" / "manifest.json"
 SEED = 1
+COUNT, MINUTES = 10, 3.0
 FIRST = (1.0, 2.0, 5.0)
 """Seconds of a clip that are heard alone."""
 LENGTHS: Mapping[str, Callable[[float], bool]] = {
@@ -103,11 +104,9 @@ class Languages:
 
 
 def run(
-    full: Annotated[
-        bool, typer.Option("--full", help="and Debian's prompts, and ten minutes of two languages")
-    ] = False,
-    count: Annotated[int, typer.Option(help="prompts of each language with --full", min=1)] = 60,
-    minutes: Annotated[float | None, typer.Option(help="length of what changes language; 10 with --full")] = None,
+    full: Annotated[bool, typer.Option("--full", help="and Debian's prompts")] = False,
+    count: Annotated[int, typer.Option(help="prompts of each language with --full", min=1)] = COUNT,
+    minutes: Annotated[float, typer.Option(help="length of what changes language")] = MINUTES,
     model: Annotated[str, typer.Option(help="name or folder")] = "base",
     compute_type: Annotated[str, typer.Option(help="CTranslate2's")] = "int8",
 ) -> None:
@@ -118,15 +117,15 @@ def run(
 def measure(
     *,
     full: bool = False,
-    count: int = 60,
-    minutes: float | None = None,
+    count: int = COUNT,
+    minutes: float = MINUTES,
     model: str = "base",
     compute_type: str = "int8",
 ) -> Languages:
     """Both sides. Raises ServerFailed, httpx2.HTTPError, NoPackages and StartupError."""
     clips = [*read_clips(SPEECH), *(_prompts(count) if full else ())]
     heard_alone = {seconds: [_first(clip, seconds) for clip in clips if clip.seconds > seconds] for seconds in FIRST}
-    recordings = changing(full=full, seconds=60 * (minutes or (10 if full else 2)))
+    recordings = changing(full=full, seconds=60 * minutes)
     reference = FasterWhisper(folder_of(model), compute_type)
     changes = []
     with serving(model, compute_type, 5, 8) as service:

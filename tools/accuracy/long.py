@@ -10,6 +10,7 @@ pauses of up to a minute.
 import os
 import random
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,16 +19,16 @@ import numpy as np
 import typer
 from benchmarks.harness.clips import DATA, Clip, read_clips
 from benchmarks.harness.figures import percentiles
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.report import say, tell
 from benchmarks.harness.table import figure, markdown
 from platformdirs import user_cache_path
 
+from asr_api.calibration.bootstrap import error_rate
 from asr_api.cli import NATIVE_THREADS
 from asr_api.transcription import SAMPLE_RATE, Samples
 
 from . import debian
-from .bootstrap import error_rate
-from .folder import folder_of
 from .heard import Heard
 from .laying import Phrase, Verdict, judge, lay, phrases_of, with_background
 from .reference import FasterWhisper
@@ -160,11 +161,11 @@ def measure(
     rows = [_row(one, OURS, heard) for one, heard in zip(recordings, ours, strict=True)]
     tell(markdown(HEADER, [row.cells() for row in rows]))
     reference = FasterWhisper(folder_of(model), compute_type)
-    for side in COMPARATORS:
-        tell(f"by {side}")
-        chosen = recordings if side == DEFAULTS else recordings[:1]
-        heard = reference.hear_as(side, [one.clip for one in chosen])
-        rows += [_row(one, side, by_side) for one, by_side in zip(chosen, heard, strict=True)]
+    pairs = [(side, one) for one in recordings for side in COMPARATORS if side == DEFAULTS or one is recordings[0]]
+    tell(f"{len(pairs)} hearings by others")
+    with ThreadPoolExecutor() as pool:  # the reference takes as many at once as there are cores
+        heard_by = pool.map(lambda pair: reference.hear_as(pair[0], [pair[1].clip])[0], pairs)
+        rows += [_row(one, side, heard) for (side, one), heard in zip(pairs, heard_by, strict=True)]
     order = {one.name: number for number, one in enumerate(recordings)}
     return Long(
         {one.name: one.clip.seconds / 60 for one in recordings}, sorted(rows, key=lambda row: order[row.recording])

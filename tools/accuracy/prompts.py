@@ -16,7 +16,8 @@ from benchmarks.harness.report import tell
 from benchmarks.harness.table import markdown
 from benchmarks.harness.words import normalise
 
-from .bootstrap import Interval, difference, error_rate
+from asr_api.calibration.bootstrap import Interval, difference, error_rate
+
 from .clips import MODEL, recordings
 from .command import alone
 from .heard import Heard
@@ -198,7 +199,7 @@ class Found:
         }
 
 
-def measure(full: bool, every: int = 4) -> Found:
+def measure(full: bool, every: int = 16) -> Found:
     """All recordings with names, and of Debian's without any each `every`-th.
 
     Raises NoPackages, ServerFailed and httpx2.HTTPError.

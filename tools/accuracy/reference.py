@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.harness.clips import Clip
 from faster_whisper import BatchedInferencePipeline, WhisperModel, decode_audio
 
-from asr_api.engine.whisper import available_cores
+from asr_api.engine.abilities import available_cores
 
 from .heard import Heard, TimedSegment, TimedWord
 from .scores import BATCHED, WITH_VAD

@@ -9,7 +9,8 @@ from benchmarks.harness.machine import Machine, gpu_here, versions
 from benchmarks.harness.metrics import Served
 from benchmarks.harness.table import markdown, percent
 
-from .bootstrap import Interval
+from asr_api.calibration.bootstrap import Interval
+
 from .parts import Measured
 from .scores import OURS, Row, Score, ahead, behind, compare
 from .word_times import HEADER, Timing

@@ -8,7 +8,8 @@ import jiwer
 from benchmarks.harness.clips import Clip
 from benchmarks.harness.words import normalise
 
-from .bootstrap import Interval, difference, error_rate
+from asr_api.calibration.bootstrap import Interval, difference, error_rate
+
 from .heard import Heard
 
 OURS = "asr-api"

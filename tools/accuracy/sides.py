@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from benchmarks.harness.clips import DATA, Clip, read_clips
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.report import tell
 from platformdirs import user_cache_path
 
 from asr_api.settings import Settings
 
-from .folder import folder_of
 from .heard import Heard
 from .kept import Kept
 from .reference import FasterWhisper

@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 from benchmarks.harness.clips import DATA, Clip
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.report import say, tell
 from benchmarks.harness.table import figure, markdown
 from platformdirs import user_cache_path
@@ -26,7 +27,6 @@ from asr_api.cli import NATIVE_THREADS
 from asr_api.transcription import SAMPLE_RATE
 
 from . import debian
-from .folder import folder_of
 from .heard import Heard
 from .reference import FasterWhisper
 from .scores import COMPARATORS, DEFAULTS, OURS

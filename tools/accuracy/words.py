@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 
 import typer
 from benchmarks.harness.clips import DATA, Clip, read_clips
+from benchmarks.harness.folder import folder_of
 from benchmarks.harness.machine import Machine
 from benchmarks.harness.metrics import Served
 from benchmarks.harness.report import say, tell
@@ -27,7 +28,6 @@ from platformdirs import user_cache_path
 from asr_api.cli import NATIVE_THREADS
 
 from . import debian
-from .folder import folder_of
 from .heard import Heard
 from .placed import Layout, laid_out
 from .reference import FasterWhisper

@@ -35,13 +35,13 @@ def word_times(
     """
     if not words:
         return ()
-    starts, ends = _by_path(np.array(alignment.alignments), words, duration)
+    offsets = np.cumsum([0, *(len(word.tokens) for word in words)])
+    starts, ends = _by_path(np.array(alignment.alignments), words, offsets, duration)
     spoken = np.array([word.spoken[0] < word.spoken[1] for word in words])
     voicing = Voicing.of(features[:, : max(1, round(duration / MEL_SECONDS))])
     starts[spoken], ends[spoken] = refined(starts[spoken], ends[spoken], voicing, duration)
     for mark in np.flatnonzero(~spoken):
         starts[mark] = ends[mark] = ends[mark - 1] if mark else starts[spoken.argmax()]
-    offsets = np.cumsum([0, *(len(word.tokens) for word in words)])
     return tuple(
         Word(
             word=word.text,
@@ -54,11 +54,12 @@ def word_times(
     )
 
 
-def _by_path(path: NDArray[np.int64], words: Sequence[WordTokens], duration: float) -> tuple[Floats, Floats]:
-    """Starts and ends by the alignment path, rows of (token, position)."""
+def _by_path(
+    path: NDArray[np.int64], words: Sequence[WordTokens], offsets: NDArray[np.int64], duration: float
+) -> tuple[Floats, Floats]:
+    """Starts and ends by the alignment path, rows of (token, position); each word's tokens begin at its offset."""
     first = np.concatenate([[True], np.diff(path[:, 0]) > 0])
     begins = np.minimum(path[first, 1] * FRAME_SECONDS, duration)
-    offsets = np.cumsum([0, *(len(word.tokens) for word in words)])
     edges = [offset + edge for offset, word in zip(offsets, words, strict=False) for edge in word.spoken]
     times = np.maximum.accumulate(begins[np.minimum(edges, len(begins) - 1)])
     return times[::2].copy(), times[1::2].copy()
