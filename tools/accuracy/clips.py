@@ -1,7 +1,7 @@
 """Word errors on all recordings that have texts, beside faster-whisper asked in three ways.
 
 python -m tools.accuracy.clips                      # the repository's recordings
-python -m tools.accuracy.clips --full               # each eighth of Debian's prompts too
+python -m tools.accuracy.clips --full               # each twelfth of Debian's prompts too
 python -m tools.accuracy.clips --full --every 1     # all of them
 """
 
@@ -17,7 +17,7 @@ SHORTEST = 1.5
 """Seconds that a prompt must last: shorter ones are a word or two."""
 
 
-EVERY = 8
+EVERY = 12
 """Of Debian's prompts each so many-th, unless told otherwise: all 496 take three quarters of an hour."""
 
 

@@ -41,7 +41,7 @@ DENOISE, NORMALIZE = f"{OURS}, denoise", f"{OURS}, normalize"
 FIELDS = {OURS: {}, DENOISE: {"denoise": "true"}, NORMALIZE: {"normalize": "true"}}
 """What the service is asked, by side."""
 SIDES = (*FIELDS, *COMPARATORS)
-ROUNDS, MINUTES, SEED = 12, 15.0, 1
+ROUNDS, MINUTES, SEED = 12, 8.0, 1
 ROUND = {"en": 2, "ru": 1}
 """Recordings of each language in a round."""
 
