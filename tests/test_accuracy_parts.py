@@ -1,8 +1,10 @@
 """The parts of the accuracy run: what each makes of transcripts, and how they are joined."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,6 +27,7 @@ from tools.accuracy.prompts import Row as Told
 from tools.accuracy.report import Comparison, Report, Section
 from tools.accuracy.scatter import draw, points_of
 from tools.accuracy.scores import DEFAULTS, OURS, Score
+from tools.accuracy.sides import hear_until
 
 HOTWORDS = "hotwords: the names"
 
@@ -131,6 +134,22 @@ def test_kept_transcripts_are_not_heard_again(tmp_path: Path) -> None:
     assert [one.text for one in again] == [one.text for one in clips]
     assert again[1:] == first
     assert asked == [*(one.text for one in clips[1:]), clips[0].text]
+
+
+@pytest.mark.parametrize(("until", "expected"), [(0.0, 16), (math.inf, 40)])
+def test_when_the_time_is_up_all_sides_have_heard_the_same(until: float, expected: int) -> None:
+    """The first few recordings are heard whatever it takes; then no more are begun, so no side is left behind."""
+    clips = [clip(str(n)) for n in range(40)]
+    turns: list[str] = []
+
+    def hear(side: str, some: Sequence[Clip]) -> list[Heard]:
+        turns.append(side)
+        return [Heard(one.text, "en") for one in some]
+
+    heard = hear_until(until, clips, {side: partial(hear, side) for side in (OURS, DEFAULTS)})
+    assert [one.text for one in heard[OURS]] == [one.text for one in clips[:expected]]
+    assert heard[DEFAULTS] == heard[OURS]
+    assert turns == [OURS, DEFAULTS] * (len(turns) // 2)
 
 
 def test_transcripts_of_other_weights_are_kept_apart(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The bundled call-sign model beside faster-whisper, on voices that it was not trained on.
 
 python -m tools.accuracy.callsign            # the repository's recordings
-python -m tools.accuracy.callsign --full     # 300 utterances; apt-get install espeak-ng, once
+python -m tools.accuracy.callsign --full     # 96 utterances; apt-get install espeak-ng, once
 """
 
 from benchmarks.harness.clips import DATA, read_clips
@@ -15,7 +15,7 @@ from .report import Comparison
 from .sides import compared
 
 CALLSIGN = DATA / "callsign" / "manifest.json"
-UTTERANCES, FILES = 50, 12
+UTTERANCES, FILES = 16, 4
 """Of each language: utterances, and files of single words for their times."""
 SEED = 1
 

@@ -133,8 +133,8 @@ class Found:
         }
 
 
-def measure(full: bool, every: int = 8) -> Found:
-    """Each eighth prompt, unless `every` says otherwise: eleven hearings of all take too long.
+def measure(full: bool, every: int = 12) -> Found:
+    """Each twelfth prompt, unless `every` says otherwise: eleven hearings of all take too long.
 
     Raises NoPackages, StartupError, ServerFailed and httpx2.HTTPError.
     """

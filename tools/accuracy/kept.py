@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.harness.clips import Clip
-from benchmarks.harness.report import tell
 
 from .heard import Heard, TimedSegment, TimedWord
 
@@ -41,7 +40,6 @@ class Kept:
             own = list(missing.items())[start : start + AT_ONCE]
             found = hear([clip for _, clip in own])
             self._keep({name: heard for (name, _), heard in zip(own, found, strict=True)})
-            tell(f"  {start + len(own)} of {len(missing)}")
         return [self._heard[name] for name in names]
 
     def _keep(self, found: dict[str, Heard]) -> None:

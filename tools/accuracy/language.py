@@ -32,7 +32,7 @@ from .signals import read, write_flac
 WORK = user_cache_path("asr-api") / "accuracy" / "language"
 SPEECH = DATA / "speech" / "manifest.json"
 SEED = 1
-COUNT, MINUTES = 6, 2.0
+COUNT, MINUTES = 4, 2.0
 FIRST = (1.0, 2.0, 5.0)
 """Seconds of a clip that are heard alone."""
 LENGTHS: Mapping[str, Callable[[float], bool]] = {

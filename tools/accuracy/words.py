@@ -41,7 +41,7 @@ CARRIED_WORDS = DATA / "words" / "manifest.json"
 CARRIED_SPEECH = DATA / "speech" / "manifest.json"
 SINGLE = re.compile(r"letters\+[a-z]|digits\+(\d|day-\d|mon-\d+)|phonetic\+[a-z]_p")
 """Prompts of one word that nobody writes together with the next, as one would with tens and ones."""
-FILES = 16
+FILES = 12
 BEAMS = 5
 CONCURRENCY = 8
 """Requests at once."""
