@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.engine.abilities import choose_compute_type, choose_device
+from asr_api.engine.abilities import available_cores, choose_compute_type, choose_device, threads_of_a_call
 from asr_api.engine.protocol import MAX_TOKENS, DecodingResult
 from asr_api.engine.whisper import WhisperEngine, compression_ratio, failure_of, max_length
 from asr_api.errors import EngineFailure, EngineFatal, ModelUnavailable
@@ -194,3 +194,10 @@ def test_logprobs_are_those_of_the_text(engine: WhisperEngine, task_of: MakeTask
     assert len(found.logprobs) == len(found.tokens)
     assert all(-25 < one.logprob <= 0 for one in found.logprobs)
     assert found.words == ()
+
+
+def test_two_calls_are_in_flight_unless_told_otherwise() -> None:
+    """On a CPU, too. One or two have all cores each; more share twice the cores, and none is left without a thread."""
+    assert WhisperEngine(CALLSIGN, name="callsign", device="cpu").info.num_workers == 2
+    cores = available_cores()
+    assert [threads_of_a_call(workers) for workers in (1, 2, 4, 100 * cores)] == [cores, cores, max(1, cores // 2), 1]

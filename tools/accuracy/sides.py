@@ -50,12 +50,12 @@ def compared(
     Raises StartupError, ServerFailed and httpx2.HTTPError.
     """
     alone = [one.clip for one in spaced]
-    reference = FasterWhisper(folder_of(model), compute_type)
-    weights = folder_of(model) / "model.bin"
+    folder = folder_of(model)
+    reference = FasterWhisper(folder, compute_type)
     with serving(model, compute_type, beam_size, CONCURRENCY) as service:
         hearings: dict[str, Hear] = {OURS: service.hear}
         for side in COMPARATORS:
-            kept = Kept.of(KEPT, weights, side, compute_type)
+            kept = Kept.of(KEPT, folder / "model.bin", side, compute_type)
             hearings[side] = partial(kept.hear, hear=partial(reference.hear_as, side))
         heard = hear_until(monotonic() + 60 * minutes, clips, hearings)
         timed = {OURS: service.hear(alone, words=True)}

@@ -96,9 +96,8 @@ class Recording:
 def features_of(chunk: Chunk, payload: bytes | bytearray, n_mels: int) -> FeatureChunk:
     """The chunk with its features. Raises WorkerLost where the worker's numbers cannot be."""
     sane = chunk.offset >= 0 and 0 < chunk.length <= CHUNK_SECONDS * SAMPLE_RATE and math.isfinite(chunk.voiced)
-    if not sane or not 0 < chunk.frames <= FRAMES or len(payload) != 2 * n_mels * chunk.frames:
-        raise WorkerLost("protocol")
-    if not _in_order(chunk.speech, chunk.length):
+    whole = 0 < chunk.frames <= FRAMES and len(payload) == 2 * n_mels * chunk.frames
+    if not (sane and whole and _in_order(chunk.speech, chunk.length)):
         raise WorkerLost("protocol")
     features = np.frombuffer(payload, np.float16).reshape(n_mels, chunk.frames)
     return FeatureChunk(ChunkPlace(chunk.offset, chunk.length, chunk.voiced, chunk.speech), features)

@@ -159,7 +159,7 @@ class SpanTracker:
         if self._start is not None:
             end = self._position if self._silence is None else self._silence
             return SpeechSpan(self._start, end, before=self._onset - self._start)
-        if self._waiting is not None and self._end is not None:
+        if self._waiting is not None:
             return self._waiting
         return SpeechSpan(max(0, self._position - self._before), self._position)
 
@@ -182,9 +182,8 @@ class SpanTracker:
 
     def _settle(self, latest: int) -> list[SpeechSpan]:
         """The span that waits for its padding, which ends at `latest` at the latest."""
-        if self._waiting is None or self._end is None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
             return []
-        end = min(self._end + self._after, latest)
-        span = replace(self._waiting, end=end, after=max(0, end - self._end))
-        self._waiting = None
-        return [span]
+        end = min(waiting.end + self._after, latest)
+        return [replace(waiting, end=end, after=max(0, end - waiting.end))]
