@@ -100,8 +100,9 @@ def test_words_moved_to_speech_stay_in_order(
     """Wherever speech is, words begin before they end and after the word before, and none grows."""
     clock, said = 0.0, []
     for pause, length in drawn:
-        said.append(Word(" w", clock + pause, clock + pause + length, 1))
-        clock += pause + length
+        start = clock + pause
+        clock = start + length  # as one sum: another order of adding differs in the last bit
+        said.append(Word(" w", start, clock, 1))
     moved = within_speech(said, heard(*speech))
     assert all(word.start <= word.end for word in moved)
     assert all(one.end <= other.start or other.start == other.end for one, other in itertools.pairwise(moved))

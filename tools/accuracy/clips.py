@@ -21,7 +21,7 @@ SHORTEST = 1.5
 
 EVERY = 12
 """Of Debian's prompts each so many-th, unless told otherwise: all 496 take an hour and more."""
-MINUTES = 10.0
+MINUTES = 6.0
 """After so long no more recordings are begun, unless it was said how many there shall be."""
 
 

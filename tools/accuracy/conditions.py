@@ -41,8 +41,8 @@ DENOISE, NORMALIZE = f"{OURS}, denoise", f"{OURS}, normalize"
 FIELDS = {OURS: {}, DENOISE: {"denoise": "true"}, NORMALIZE: {"normalize": "true"}}
 """What the service is asked, by side."""
 SIDES = (*FIELDS, *COMPARATORS)
-ROUNDS, MINUTES, SEED = 12, 8.0, 1
-ROUND = {"en": 2, "ru": 1}
+ROUNDS, MINUTES, SEED = 18, 5.0, 1
+ROUND = {"en": 1, "ru": 1}
 """Recordings of each language in a round."""
 
 Scores = Mapping[str, Sequence[Score]]

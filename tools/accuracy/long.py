@@ -32,7 +32,7 @@ from . import debian
 from .heard import Heard
 from .laying import Phrase, Verdict, judge, lay, phrases_of, with_background
 from .reference import FasterWhisper
-from .scores import COMPARATORS, DEFAULTS, OURS
+from .scores import COMPARATORS, OURS
 from .service import serving
 from .signals import read, write_flac
 
@@ -137,9 +137,13 @@ def run(
     minutes: Annotated[float | None, typer.Option(help="length of each recording; 30 with --full, else 4")] = None,
     model: Annotated[str, typer.Option(help="name or folder")] = "base",
     compute_type: Annotated[str, typer.Option(help="CTranslate2's")] = "int8",
+    everyone: Annotated[bool, typer.Option("--everyone", help="the comparators hear all three")] = False,
 ) -> None:
     """Whether phrases of long recordings are lost, doubled or late."""
-    say(f"{measure(full=full, language=language, minutes=minutes, model=model, compute_type=compute_type)}")
+    found = measure(
+        full=full, language=language, minutes=minutes, model=model, compute_type=compute_type, everyone=everyone
+    )
+    say(f"{found}")
 
 
 def measure(
@@ -149,8 +153,9 @@ def measure(
     minutes: float | None = None,
     model: str = "base",
     compute_type: str = "int8",
+    everyone: bool = False,
 ) -> Long:
-    """Ours on all three, everyone's ways of asking faster-whisper on the first, its defaults on the others.
+    """Ours on all three recordings; the comparators on the first, which takes them long enough, or on all.
 
     Raises ServerFailed, httpx2.HTTPError, NoPackages and StartupError.
     """
@@ -161,7 +166,7 @@ def measure(
     rows = [_row(one, OURS, heard) for one, heard in zip(recordings, ours, strict=True)]
     tell(markdown(HEADER, [row.cells() for row in rows]))
     reference = FasterWhisper(folder_of(model), compute_type)
-    pairs = [(side, one) for one in recordings for side in COMPARATORS if side == DEFAULTS or one is recordings[0]]
+    pairs = [(side, one) for one in recordings for side in COMPARATORS if everyone or one is recordings[0]]
     tell(f"{len(pairs)} hearings by others")
     with ThreadPoolExecutor() as pool:  # the reference takes as many at once as there are cores
         heard_by = pool.map(lambda pair: reference.hear_as(pair[0], [pair[1].clip])[0], pairs)

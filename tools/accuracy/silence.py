@@ -1,7 +1,7 @@
 """What is written where nobody speaks: characters for each minute of silence, noise, tones and music.
 
     python -m tools.accuracy.silence            # 20 s of each sound at three levels, and the repository's music
-    python -m tools.accuracy.silence --full     # a minute of each at six levels, and Debian's music
+    python -m tools.accuracy.silence --full     # 30 s of each at six levels, and Debian's music
 
 The service is asked twice, the second time without voice activity detection: that shows what the other
 guards are worth. Which of them held is read from its metrics. Whoever has no voice activity detection hears
@@ -54,7 +54,7 @@ class Extent:
 
 
 BRIEF = Extent((-50, -30, -10), 20)
-FULL = Extent((-60, -50, -40, -30, -20, -10), 60)
+FULL = Extent((-60, -50, -40, -30, -20, -10), 30)
 
 
 @dataclass(frozen=True, slots=True)
