@@ -147,6 +147,15 @@ def test_ours_is_held_to_the_best_of_the_others() -> None:
     assert [row.less.value, row.denoised.value, row.normalized.value] == pytest.approx([0.2, 0.2, 0.0])
 
 
+def test_a_recording_under_many_conditions_counts_as_one() -> None:
+    """What is hard in it is hard under each: twice the same is no more certain than once."""
+    heard = [*scores(SAID, 3), *scores("red green", 2)]
+    sides = dict.fromkeys((OURS, DENOISE, NORMALIZE, *COMPARATORS), heard)
+    once, twice = ConditionRow.of("noise", sides), ConditionRow.of("all", sides, sides)
+    assert (twice.recordings, twice.words) == (once.recordings, 2 * once.words)
+    assert twice.errors[OURS] == once.errors[OURS]
+
+
 def test_the_drawing_has_a_dot_for_each_side_in_each_row() -> None:
     """It is XML that can be read, with the names as they are."""
     rows = [Row("noise <0 dB>", [Dot(10.0, (5.0, 20.0)), Dot(12.0)]), Row("clean", [Dot(1.0), Dot(2.0)])]

@@ -1,8 +1,8 @@
 """Batches never change an answer: whatever rides along, each request gets what it would have got alone."""
 
 import asyncio
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -43,8 +43,9 @@ async def answer(service: Service, request: Request, trace: Trace) -> Transcript
         return await service.transcribe(clip, options, trace)
 
 
-async def serve(requests: Sequence[Request]) -> tuple[list[Transcription], int]:
-    """All requests at once, begun in the order given; and the largest batch that was seen."""
+@asynccontextmanager
+async def serving() -> AsyncIterator[Service]:
+    """The service on the call-sign model in float32, its engine in this process."""
     service = build_service(
         Settings(
             model="callsign",
@@ -57,19 +58,30 @@ async def serve(requests: Sequence[Request]) -> tuple[list[Transcription], int]:
     )
     await service.open()
     try:
-        traces = [Trace(str(n)) for n in range(len(requests))]
-        work = [answer(service, request, trace) for request, trace in zip(requests, traces, strict=True)]
-        answers = await asyncio.gather(*work)
+        yield service
     finally:
         await service.close()
+
+
+async def together(service: Service, requests: Sequence[Request]) -> tuple[list[Transcription], int]:
+    """All requests at once, begun in the order given; and the largest batch that was seen."""
+    traces = [Trace(str(n)) for n in range(len(requests))]
+    work = [answer(service, request, trace) for request, trace in zip(requests, traces, strict=True)]
+    answers = await asyncio.gather(*work)
     return answers, max(size for trace in traces for size in trace.batch_sizes)
 
 
-@cache
-def alone(request: Request) -> Transcription:
-    answers, largest = asyncio.run(serve([request]))
+async def alone(service: Service, request: Request) -> Transcription:
+    answers, largest = await together(service, [request])
     assert largest == 1
     return answers[0]
+
+
+async def both_ways(requests: Sequence[Request]) -> list[tuple[Transcription, Transcription]]:
+    """What each request gets among the others and by itself."""
+    async with serving() as service:
+        among, _ = await together(service, requests)
+        return [(one, await alone(service, request)) for one, request in zip(among, requests, strict=True)]
 
 
 def check_same(among: Transcription, by_itself: Transcription) -> None:
@@ -83,25 +95,34 @@ def check_same(among: Transcription, by_itself: Transcription) -> None:
         assert one.temperature == other.temperature == 0
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(REQUESTS, min_size=2, max_size=8))
 def test_an_answer_does_not_depend_on_its_neighbours(requests: list[Request]) -> None:
     """Random mixes of clips, languages, tasks, prompts, formats and orders of arrival, in float32 on a CPU."""
-    answers, _ = asyncio.run(serve(requests))
-    for request, among in zip(requests, answers, strict=True):
-        check_same(among, alone(request))
+    for among, by_itself in asyncio.run(both_ways(requests)):
+        check_same(among, by_itself)
 
 
 def test_the_mixes_do_share_batches() -> None:
     """Otherwise the test above would prove nothing: eight requests of all languages are one batch."""
-    _, largest = asyncio.run(serve([(name, TranscriptionOptions()) for name in NAMES]))
-    assert largest >= 4
+
+    async def serve() -> int:
+        async with serving() as service:
+            _, largest = await together(service, [(name, TranscriptionOptions()) for name in NAMES])
+            return largest
+
+    assert asyncio.run(serve()) >= 4
 
 
 def test_the_text_is_the_same_in_every_format() -> None:
     """Asking for times adds times, and changes no word."""
-    for name in NAMES[:3]:
-        plain = alone((name, TranscriptionOptions()))
-        timed = alone((name, TranscriptionOptions(timestamps=True)))
+    formats = [TranscriptionOptions(), TranscriptionOptions(timestamps=True)]
+
+    async def serve() -> list[Transcription]:
+        async with serving() as service:
+            return [await alone(service, (name, options)) for name in NAMES[:3] for options in formats]
+
+    answers = asyncio.run(serve())
+    for plain, timed in zip(answers[::2], answers[1::2], strict=True):
         assert plain.text == timed.text
         assert "".join(segment.text for segment in timed.segments).strip() == timed.text

@@ -12,7 +12,7 @@ from tests.fuzz.anatomy import fields, with_checksums
 from tests.fuzz.mutants import Nursery
 from tests.fuzz.seeds import SEEDS, seeds
 
-MUTANTS, SECONDS, OVER_HTTP = 5_000, 30, 100
+MUTANTS, SECONDS, OVER_HTTP = 5_000, 15, 40
 """As many as the time allows: all of them where the machine is not busy."""
 
 

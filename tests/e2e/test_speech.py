@@ -111,6 +111,6 @@ def test_the_official_client_reads_a_transcript(base_server: ServerProcess) -> N
 
 def test_a_prompt_teaches_a_name(base: httpx2.Client) -> None:
     """Text before the audio shows how names are written: here as nobody writes "Digium", so that no model knows it."""
-    recording = SPEECH["en-demo-instruct.flac"]
+    recording = SPEECH["en-demo-nogo.flac"]
     assert "Dijium" not in str(transcribe(base, recording)["text"])
     assert "Dijium" in str(transcribe(base, recording, prompt="Dijium, Asterix")["text"])

@@ -23,14 +23,14 @@ def given_up() -> Iterator["Future[Verdict]"]:
 
 @pytest.mark.e2e
 def test_an_engine_that_is_killed_costs_nobody_an_answer() -> None:
-    """Six kills under load: every request is answered once, with its words, and the engine is back within 2 s."""
-    assert kills(seed=SEED, count=6).findings == ()
+    """Three kills under load: every request is answered once, with its words, and the engine is back within 2 s."""
+    assert kills(seed=SEED, count=3).findings == ()
 
 
 @pytest.mark.e2e
 def test_an_engine_that_hangs_is_found_out_and_replaced() -> None:
-    """Two frozen engines under load: they are killed when a call takes too long, and no request is lost."""
-    assert hangs(seed=SEED, count=2).findings == ()
+    """A frozen engine under load: it is killed when a call takes too long, and no request is lost."""
+    assert hangs(seed=SEED, count=1).findings == ()
 
 
 @pytest.mark.e2e
@@ -41,8 +41,8 @@ def test_a_service_that_is_killed_leaves_nothing_behind() -> None:
 
 @pytest.mark.e2e
 def test_clients_that_leave_take_all_they_had_along() -> None:
-    """Five in each of six phases: each is counted where it was, nothing is held for it, others notice nothing."""
-    assert disconnects(seed=SEED, count=5).findings == ()
+    """Three in each of six phases: each is counted where it was, nothing is held for it, others notice nothing."""
+    assert disconnects(seed=SEED, count=3).findings == ()
 
 
 @pytest.mark.e2e

@@ -35,8 +35,10 @@ from .service import Service, serving
 from .spoiling import CONDITIONS, spoil
 
 SPEECH = DATA / "speech" / "manifest.json"
-SHORTEST, LONGEST = 2.5, 10.0
-"""Seconds of the recordings that are taken."""
+SHORTEST, LONGEST = 6.0, 14.0
+"""Seconds of the recordings that are taken: the comparators need as long for few words as for many, and at half speed
+the longest still fits 30 s.
+"""
 DENOISE, NORMALIZE = f"{OURS}, denoise", f"{OURS}, normalize"
 FIELDS = {OURS: {}, DENOISE: {"denoise": "true"}, NORMALIZE: {"normalize": "true"}}
 """What the service is asked, by side."""
@@ -65,9 +67,15 @@ class ConditionRow:
     normalized: Interval
 
     @classmethod
-    def of(cls, condition: str, scores: Scores) -> Self:
-        words = [score.words for score in scores[OURS]]
-        errors = {side: [score.errors for score in own] for side, own in scores.items()}
+    def of(cls, condition: str, *scores: Scores) -> Self:
+        """Of the same recordings under one or more conditions; a recording under all of them counts as one, for what
+        is hard in it is hard under each.
+        """
+        words = [sum(score.words for score in one) for one in zip(*(own[OURS] for own in scores), strict=True)]
+        errors = {
+            side: [sum(score.errors for score in one) for one in zip(*(own[side] for own in scores), strict=True)]
+            for side in SIDES
+        }
         best = min(COMPARATORS, key=lambda side: sum(errors[side]))
         return cls(
             condition,
@@ -95,8 +103,8 @@ class Conditions:
 
     @property
     def rows(self) -> list[ConditionRow]:
-        together = {side: [one for own in self.scores.values() for one in own[side]] for side in SIDES}
-        return [*(ConditionRow.of(name, own) for name, own in self.scores.items()), ConditionRow.of(ALL, together)]
+        each = [ConditionRow.of(name, own) for name, own in self.scores.items()]
+        return [*each, ConditionRow.of(ALL, *self.scores.values())]
 
     @property
     def missed(self) -> list[str]:
