@@ -134,11 +134,12 @@ class Found:
 
 
 def measure(full: bool, every: int = 12) -> Found:
-    """Each twelfth prompt, unless `every` says otherwise: eleven hearings of all take too long.
+    """Each twelfth of Debian's prompts, unless `every` says otherwise, or each second of the repository's recordings:
+    eleven hearings of all take too long.
 
     Raises NoPackages, StartupError, ServerFailed and httpx2.HTTPError.
     """
-    clips = choose(prompts(), CHOICE)[::every] if full else choose(carried(), CHOICE)
+    clips = choose(prompts(), CHOICE)[::every] if full else choose(carried(), CHOICE)[::2]
     first, *others = COMPUTE_TYPES[choose_device("auto")]
     rows = list(_served(first, SETTINGS, clips))
     rows += [row for other in others for row in _served(other, ELSEWHERE, clips)]

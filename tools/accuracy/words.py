@@ -41,7 +41,8 @@ CARRIED_WORDS = DATA / "words" / "manifest.json"
 CARRIED_SPEECH = DATA / "speech" / "manifest.json"
 SINGLE = re.compile(r"letters\+[a-z]|digits\+(\d|day-\d|mon-\d+)|phonetic\+[a-z]_p")
 """Prompts of one word that nobody writes together with the next, as one would with tens and ones."""
-FILES = 12
+FILES, FEW = 12, 4
+"""Recordings of the first kind; and without Debian's prompts."""
 BEAMS = 5
 CONCURRENCY = 8
 """Requests at once."""
@@ -136,7 +137,7 @@ def _faults(measured: Measured, timing: Timing) -> list[str]:
 
 def measure(full: bool) -> WordTimes:
     """As the command does by itself. Raises what `timed` raises."""
-    return timed("base", "int8", files=FILES, seed=1, full=full, kinds=kinds_of(full))
+    return timed("base", "int8", files=FILES if full else FEW, seed=1, full=full, kinds=kinds_of(full))
 
 
 def kinds_of(full: bool) -> list[Kind]:
