@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from benchmarks.harness.clips import DATA, Clip, read_clips
 from tools.accuracy.conditions import DENOISE, NORMALIZE, ConditionRow
+from tools.accuracy.contexts import Contexts, Hearing
 from tools.accuracy.context_load import under_load
 from tools.accuracy.context_policies import PolicyRow, judge, times_row, trial_rows
 from tools.accuracy.context_trials import Bench, Caught, Trial, Tried, chunks_of
@@ -163,6 +164,21 @@ def test_the_drawing_has_a_dot_for_each_side_in_each_row() -> None:
     circles = root.findall("{*}circle")
     assert len(circles) == 2 + 4
     assert "noise <0 dB>" in [text.text for text in root.findall("{*}text")]
+
+
+def contexts(text: str, *heard: str) -> Contexts:
+    """Eight recordings, on all 30 s and on less."""
+    clips = [Clip(Path(f"{number}.flac"), "en", text, 3.0) for number in range(8)]
+    return Contexts(clips, *(Hearing([Heard(one, "en")] * 8, 1.0, 1.0, 1.0, 0) for one in heard))
+
+
+def test_short_contexts_are_judged_where_it_is_known_what_was_said() -> None:
+    """A word less is one lost there; elsewhere it may have been one too many."""
+    assert contexts(SAID, SAID, "red green").missed == ["short contexts make 60.0 points more word errors"]
+    assert contexts(SAID, SAID, SAID).missed == []
+    unknown = contexts("", SAID, "red green")
+    assert unknown.missed == []
+    assert "0.flac" in str(unknown)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
     python -m tools.accuracy.contexts          # the recordings of the repository
     python -m tools.accuracy.contexts --full   # Debian's prompts of five languages, as many each as there are requests
 
-Where the words are unknown, what the whole context hears counts as said. `asr-api calibrate` does the same with
+Where the words are unknown, what the whole context hears counts as said: each difference is one for it then, so such
+recordings are shown, with their texts, and not judged. `asr-api calibrate` does the same with
 recordings of one's own.
 """
 
@@ -65,9 +66,10 @@ class Contexts:
 
     @property
     def missed(self) -> list[str]:
-        """Short contexts cost words by more than chance explains."""
-        less = less_of(judged(self.clips, self.whole, self.short))
-        return [f"short contexts make {100 * less.value:.1f} points more word errors"] if less.low > 0 else []
+        """Short contexts cost words by more than chance explains, where it is known what was said."""
+        known = known_of(self.clips, judged(self.clips, self.whole, self.short))
+        less = less_of(known) if known else None
+        return [f"short contexts make {100 * less.value:.1f} points more word errors"] if less and less.low > 0 else []
 
     def __str__(self) -> str:
         return compared(self.clips, self.whole, self.short)
@@ -135,9 +137,10 @@ def total(metric: "re.Pattern[str]", text: str) -> float:
 def compared(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> str:
     """The tables, and the recordings on which both differ most."""
     pairs = judged(clips, whole, short)
-    rows = [
-        _row(name, kept) for name in (*sorted({clip.language for clip in clips}), "all") if (kept := _of(name, pairs))
-    ]
+    known = known_of(clips, pairs)
+    groups = {name: _of(name, pairs) for name in (*sorted({clip.language for clip in clips}), "all")}
+    groups |= {"all with known texts": known} if len(known) < len(pairs) else {}
+    rows = [_row(name, kept) for name, kept in groups.items() if kept]
     engine = (
         f"engine busy {whole.busy:.1f} s on whole contexts, {short.busy:.1f} s on short ones "
         f"({whole.busy / short.busy:.2f} times less); all answered in {whole.seconds:.1f} s and {short.seconds:.1f} s; "
@@ -156,6 +159,11 @@ def judged(clips: Sequence[Clip], whole: Hearing, short: Hearing) -> Pairs:
         (Score.of(clip, one), Score.of(clip, other))
         for clip, one, other in zip(said, whole.heard, short.heard, strict=True)
     ]
+
+
+def known_of(clips: Sequence[Clip], pairs: Pairs) -> Pairs:
+    """Those of which it is known what was said."""
+    return [pair for clip, pair in zip(clips, pairs, strict=True) if clip.text and pair[0].words]
 
 
 def less_of(pairs: Pairs) -> Interval:
