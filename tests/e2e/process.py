@@ -18,12 +18,9 @@ STOP_SECONDS = 30
 
 
 def environment(model_dir: Path, **settings: str) -> dict[str, str]:
-    """The process's environment with our settings and no others.
-
-    An engine call has one thread: two wait for each other wherever tests run side by side.
-    """
+    """The process's environment with our settings and no others."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASR_")}
-    return inherited | {"ASR_MODEL_DIR": str(model_dir), "ASR_OFFLINE": "1", "ASR_CPU_THREADS": "1"} | settings
+    return inherited | {"ASR_MODEL_DIR": str(model_dir), "ASR_OFFLINE": "1"} | settings
 
 
 def asr_api(*arguments: str, environ: dict[str, str], **options: int) -> subprocess.CompletedProcess[str]:

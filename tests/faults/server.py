@@ -114,7 +114,6 @@ class Server:
         self._ports = free_ports(2)
         chosen = {
             "model": "callsign",
-            "cpu_threads": 1,  # two of them wait for each other wherever anything else runs
             "port": self._ports[0],
             "admin_port": self._ports[1],
             "spool_dir": self.spool,
