@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from benchmarks.harness.clips import DATA, Clip, read_clips
 from tools.accuracy.conditions import DENOISE, NORMALIZE, ConditionRow
-from tools.accuracy.contexts import Contexts, Hearing
 from tools.accuracy.context_load import under_load
 from tools.accuracy.context_policies import PolicyRow, judge, times_row, trial_rows
 from tools.accuracy.context_trials import Bench, Caught, Trial, Tried, chunks_of
+from tools.accuracy.contexts import Contexts, Hearing
 from tools.accuracy.dots import Dot, Row, draw_dots
 from tools.accuracy.heard import Heard
 from tools.accuracy.scores import COMPARATORS, OURS, Score
