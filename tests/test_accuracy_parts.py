@@ -13,7 +13,7 @@ import pytest
 import typer
 from benchmarks.harness.clips import Clip
 from benchmarks.harness.metrics import Served
-from tools.accuracy.command import MISSED, UNMEASURED, measured, run
+from tools.accuracy.command import MISSED, UNMEASURED, chosen, measured, run
 from tools.accuracy.debian import NoPackages
 from tools.accuracy.defaults import Found as Defaults
 from tools.accuracy.defaults import Row
@@ -105,6 +105,14 @@ def test_a_part_that_nobody_wrote_is_refused_by_name() -> None:
     """With the names that there are."""
     with pytest.raises(typer.BadParameter, match="no part is called nobody; there are callsign, clips"):
         run(part=["nobody"])
+
+
+def test_a_brief_run_has_the_parts_that_take_minutes() -> None:
+    """A full one has all, and whoever names some gets those, in the order of telling."""
+    brief = [part.name for part in chosen((), full=False)]
+    assert brief == ["clips", "invariance", "contexts", "words", "silence", "long"]
+    assert chosen((), full=True) == list(PARTS)
+    assert [part.name for part in chosen(("language", "prompts"), full=False)] == ["prompts", "language"]
 
 
 def test_report_has_the_bars_of_all_parts() -> None:

@@ -1,7 +1,7 @@
-"""Accuracy of the service on real recordings, all parts one after another.
+"""Accuracy of the service on real recordings, part by part.
 
-python -m tools.accuracy                               # what the repository carries, some minutes
-python -m tools.accuracy --full --json accuracy.json   # Debian's recordings too, an hour
+python -m tools.accuracy                               # six parts, on what the repository carries: some minutes
+python -m tools.accuracy --full --json accuracy.json   # all of them, on Debian's recordings too: an hour
 python -m tools.accuracy --part clips --part prompts
 """
 

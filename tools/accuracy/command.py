@@ -48,10 +48,18 @@ def run(
     json: Json = None,
 ) -> None:
     """Accuracy on real recordings: exit code 1 where a bar is missed, 2 where a part cannot be measured."""
-    unknown = sorted(set(part or ()) - {one.name for one in PARTS})
+    measured(chosen(part or (), full=full), full=full, json=json)
+
+
+def chosen(names: Sequence[str], *, full: bool) -> list[Part]:
+    """The parts of these names, in their order; where there are none, all or the brief ones.
+
+    Raises typer.BadParameter for a name that no part has.
+    """
+    unknown = sorted(set(names) - {one.name for one in PARTS})
     if unknown:
         raise typer.BadParameter(f"no part is called {unknown[0]}; there are {', '.join(one.name for one in PARTS)}")
-    measured([one for one in PARTS if not part or one.name in part], full=full, json=json)
+    return [one for one in PARTS if (one.name in names if names else full or one.brief)]
 
 
 def measured(parts: Sequence[Part], *, full: bool, json: Path | None, **options: int) -> None:

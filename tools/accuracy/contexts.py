@@ -95,8 +95,8 @@ def measure(full: bool) -> Contexts:
 
 
 def clips_of(full: bool, seed: int) -> Sequence[Clip]:
-    """The repository's recordings, or prompts drawn of Debian's. Raises NoPackages."""
-    return _drawn(seed) if full else read_clips(SPEECH)
+    """Each second of the repository's recordings, or prompts drawn of Debian's. Raises NoPackages."""
+    return _drawn(seed) if full else read_clips(SPEECH)[::2]
 
 
 def heard_on_both(clips: Sequence[Clip], *, model: str, compute_type: str, concurrency: int) -> Contexts:

@@ -20,7 +20,7 @@ from .service import Service, serving
 
 MANY = {"int8": 200, "float32": 48}
 """Recordings by compute type: float32 takes nearly twice the time."""
-FEW = 24
+FEW = 16
 LONGEST = 10.0
 """Seconds of a recording at most: short ones are many for the time that they take, and are one chunk each."""
 AT_ONCE = 32

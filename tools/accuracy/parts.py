@@ -27,10 +27,13 @@ A part may take `every=n` besides: of Debian's recordings only each n-th.
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`tools/accuracy/NAME.py`, and the heading of what it finds."""
+    """`tools/accuracy/NAME.py`, and the heading of what it finds; `brief` where it belongs to the few minutes of what
+    the repository carries.
+    """
 
     name: str
     title: str
+    brief: bool = False
 
     def measure(self, full: bool, **options: int) -> Measured:
         """Loads the part only now. Raises ImportError where there is none of this name."""
@@ -41,15 +44,15 @@ class Part:
 
 PARTS = (
     Part("callsign", "Held-out voices"),
-    Part("clips", "Clips"),
+    Part("clips", "Clips", brief=True),
     Part("prompts", "Prompts and hotwords"),
     Part("defaults", "Decoding defaults"),
-    Part("invariance", "Batch invariance"),
-    Part("contexts", "Audio context"),
+    Part("invariance", "Batch invariance", brief=True),
+    Part("contexts", "Audio context", brief=True),
     Part("conditions", "Bad recordings"),
-    Part("words", "Word times"),
-    Part("silence", "Nothing said, nothing written"),
-    Part("long", "Long recordings"),
+    Part("words", "Word times", brief=True),
+    Part("silence", "Nothing said, nothing written", brief=True),
+    Part("long", "Long recordings", brief=True),
     Part("language", "Languages"),
 )
 """In the order in which they are measured and told."""
