@@ -19,7 +19,7 @@ SHORTEST = 1.5
 
 EVERY = 12
 """Of Debian's prompts each so many-th, unless told otherwise: all 496 take an hour and more."""
-MINUTES, BRIEF = 6.0, 1.0
+MINUTES, BRIEF = 4.0, 1.0
 """After so long no more recordings are begun, unless it was said how many there shall be; and without Debian's."""
 
 
