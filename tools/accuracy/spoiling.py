@@ -146,8 +146,9 @@ CONDITIONS = (
 
 
 def spoil(clips: Sequence[Clip], condition: Condition, folder: Path, seed: int, talk: Sequence[Clip]) -> list[Clip]:
-    """The clips under a condition, as lossless files in `folder`; the seed alone decides the dice, and babble is made
-    of `talk`.
+    """The clips under a condition, as lossless files in `folder`, named by language and recording.
+
+    The seed alone decides the dice, and babble is made of `talk`.
 
     Raises NoPackages where this machine cannot make the condition.
     """
@@ -158,7 +159,7 @@ def spoil(clips: Sequence[Clip], condition: Condition, folder: Path, seed: int, 
 def _spoiled(clip: Clip, others: Sequence[Path], condition: Condition, folder: Path, seed: int) -> Clip:
     rng = np.random.default_rng([seed, crc32(f"{condition.name} {clip.path.name}".encode())])
     samples = condition.apply(Take(read(clip.path), rng, others))
-    path = write_flac(folder / f"{clip.path.stem}.flac", samples)
+    path = write_flac(folder / f"{clip.language}-{clip.path.stem}.flac", samples)
     return Clip(path, clip.language, clip.text, len(samples) / SAMPLE_RATE)
 
 

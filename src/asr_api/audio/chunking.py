@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 
-from asr_api.audio.speech import BLOCK, SpeechDetector, SpeechSpan
+from asr_api.audio.loudness import LoudStream
+from asr_api.audio.speech import BLOCK, Listener, SpeechDetector, SpeechSpan
 from asr_api.transcription import CHUNK_SECONDS, SAMPLE_RATE, AudioChunk, AudioOptions, Samples
 
 LONGEST = CHUNK_SECONDS * SAMPLE_RATE
@@ -29,17 +29,6 @@ SMOOTHING = 5
 """Frames over which the energy is averaged: 100 ms, so that a cut falls between words, not in a stop."""
 
 
-class Listener(Protocol):
-    """Says where speech is; what SpeechStream promises."""
-
-    def push(self, block: Samples) -> list[SpeechSpan]: ...
-
-    def finish(self) -> list[SpeechSpan]: ...
-
-    @property
-    def pending(self) -> SpeechSpan: ...
-
-
 class Chunker:
     """Makes chunks of one recording while it comes in.
 
@@ -52,13 +41,13 @@ class Chunker:
     A chunk is given out as soon as no audio to come can change it: at most 41 s of audio after its
     end (3 s of pause, 35 s that show how what follows is cut, 1 s of padding, 2 s of the detector's
     block) and `silence_duration_ms`; where nobody stops speaking, 7 s. At most 60 s of samples are
-    held, and what `silence_duration_ms` and `prefix_padding_ms` come to.
+    held, and what `silence_duration_ms` and `prefix_padding_ms` come to. With `normalize` all of it is 2 s more.
     """
 
     def __init__(self, detector: SpeechDetector, options: AudioOptions) -> None:
         """Without `options.vad` everything is taken for speech and the detector is not asked."""
         self._joined = options.joined
-        self._speech: Listener = detector.listen(options) if options.vad else _Everything()
+        self._speech = _listener(detector, options)
         self._tape = _Tape()
         self._rest = np.zeros(0, np.float32)  # what does not fill a block yet
         self._cut = 0  # up to here the span that goes on is in pieces already
@@ -127,6 +116,12 @@ class Chunker:
         speech = tuple((piece.start + piece.before - start, piece.end - piece.after - start) for piece in self._group)
         self._group = []
         return [AudioChunk(samples=self._tape.read(start, end), offset=start, voiced=voiced, speech=speech)]
+
+
+def _listener(detector: SpeechDetector, options: AudioOptions) -> Listener:
+    if not options.vad:
+        return _Everything()
+    return LoudStream(detector.listen(options)) if options.normalize else detector.listen(options)
 
 
 class _Everything:

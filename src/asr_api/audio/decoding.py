@@ -17,7 +17,7 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from asr_api.audio.blocks import BLOCK, in_blocks, scaled
-from asr_api.audio.cleaning import clean
+from asr_api.audio.cleaning import denoised
 from asr_api.audio.formats import BARRIERS, DECODERS, HEAD, QUICK_PROBE, SUPPORTED_FORMATS, signed_format
 from asr_api.audio.resampling import check_sound, resampled
 from asr_api.errors import InvalidAudio
@@ -41,10 +41,8 @@ class AudioLimits:
 
 
 @contextmanager
-def open_audio(
-    source: BinaryIO, limits: AudioLimits, *, denoise: bool = False, normalize: bool = False
-) -> "Iterator[DecodedAudio]":
-    """The first audio stream of a seekable file, to be decoded within the context, with or without clean-up.
+def open_audio(source: BinaryIO, limits: AudioLimits, *, denoise: bool = False) -> "Iterator[DecodedAudio]":
+    """The first audio stream of a seekable file, to be decoded within the context, with its noise or with less.
 
     The content alone decides what the file is. No other file and no network address is opened, and
     `source` is read as decoding goes on.
@@ -58,13 +56,13 @@ def open_audio(
                 container.close()
                 container = opened.enter_context(_open(source, BARRIERS))
             stream = _audio_stream(container)
-            audio = DecodedAudio(container, stream, limits, denoise=denoise, normalize=normalize)
+            audio = DecodedAudio(container, stream, limits, denoise=denoise)
         yield audio
 
 
-def decode_audio(source: BinaryIO, limits: AudioLimits, *, denoise: bool = False, normalize: bool = False) -> Samples:
+def decode_audio(source: BinaryIO, limits: AudioLimits, *, denoise: bool = False) -> Samples:
     """All of `open_audio`'s blocks as one array. Raises what `open_audio` and `blocks` raise."""
-    with open_audio(source, limits, denoise=denoise, normalize=normalize) as audio:
+    with open_audio(source, limits, denoise=denoise) as audio:
         return np.concatenate([np.zeros(0, np.float32), *audio.blocks()])
 
 
@@ -75,15 +73,12 @@ class DecodedAudio:
     tells nothing. It is the uploader's word: a hint of what is to come and no more.
     """
 
-    def __init__(
-        self, container: InputContainer, stream: AudioStream, limits: AudioLimits, *, denoise: bool, normalize: bool
-    ) -> None:
+    def __init__(self, container: InputContainer, stream: AudioStream, limits: AudioLimits, *, denoise: bool) -> None:
         self.claimed_seconds = _claimed_seconds(container, stream)
         self._container = container
         self._stream = stream
         self._limits = limits
         self._denoise = denoise
-        self._normalize = normalize
 
     def blocks(self) -> Iterator[Samples]:
         """The samples in order, `BLOCK` at a time and the rest at the end; clean-up may make some blocks shorter.
@@ -96,7 +91,7 @@ class DecodedAudio:
         """
         with _told():
             blocks = scaled(in_blocks(_bounded(self._pieces(), self._limits)))
-            yield from clean(blocks, denoise=self._denoise, normalize=self._normalize)
+            yield from denoised(blocks) if self._denoise else blocks
 
     def _pieces(self) -> Iterator[NDArray[np.int16]]:
         tally = _Tally()

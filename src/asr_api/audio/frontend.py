@@ -34,7 +34,7 @@ class AudioFrontEnd:
         chunker = Chunker(self._detector, options)
         limits = AudioLimits(max_seconds=order.max_seconds)
         decoded = 0
-        with open_audio(source, limits, denoise=options.denoise, normalize=options.normalize) as audio:
+        with open_audio(source, limits, denoise=options.denoise) as audio:
             yield Opened(audio.claimed_seconds)
             for block in audio.blocks():
                 decoded += len(block)

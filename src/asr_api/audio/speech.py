@@ -81,6 +81,17 @@ class SpeechDetector:
         return SpeechStream(self._session, tracker)
 
 
+class Listener(Protocol):
+    """Says where speech is; what SpeechStream promises."""
+
+    def push(self, block: Samples) -> list[SpeechSpan]: ...
+
+    def finish(self) -> list[SpeechSpan]: ...
+
+    @property
+    def pending(self) -> SpeechSpan: ...
+
+
 class SpeechStream:
     """Finds speech in one recording; it remembers nothing but the network's state."""
 
