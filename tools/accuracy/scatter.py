@@ -17,6 +17,8 @@ from benchmarks.harness.curve import COLOURS, INK, round_up
 WIDTH, HEIGHT = 720, 400
 LEFT, TOP, WIDE, TALL = 56, 44, 640, 300
 """Pixels: of the drawing, and of the field's place and size in it."""
+ROOM = 1.5
+"""How much higher the field is than the highest interval, for the names above it."""
 STEPS = (0.25, 0.5, 0.75, 1)
 
 
@@ -56,7 +58,7 @@ def points_of(report: dict[str, Any]) -> list[Point]:
 
 def draw(points: Sequence[Point], across: str, upward: str) -> str:
     """An SVG with both axes from 0. The points are numbered, and named below the title in the same order."""
-    right, top = (round_up(max(values)) for values in zip(*((one.cost, one.high) for one in points), strict=True))
+    right, top = round_up(max(one.cost for one in points)), round_up(ROOM * max(one.high for one in points))
     groups = list(dict.fromkeys(one.group for one in points))
     colours = dict(zip(groups, COLOURS, strict=False))
     marks = [_mark(number, one, right, top, colours[one.group]) for number, one in enumerate(points, start=1)]
@@ -81,9 +83,9 @@ def _mark(number: int, point: Point, right: float, top: float, colour: str) -> s
 
 
 def _name(number: int, point: Point, colour: str) -> str:
-    """In the lower part of the field, where no errors are: two columns."""
+    """In the upper part of the field, which is left free: two columns."""
     column, row = divmod(number - 1, 6)
-    x, y = LEFT + 14 + 300 * column, TOP + TALL - 94 + 16 * row
+    x, y = LEFT + 14 + 300 * column, TOP + 14 + 16 * row
     return f'<text x="{x}" y="{y}" fill="{colour}">{number}  {escape(point.name)}</text>'
 
 
