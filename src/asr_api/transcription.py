@@ -23,8 +23,9 @@ class AudioOptions:
 
     `vad` drops what is not speech; speech begins where its probability reaches `threshold` (None:
     the service's setting) and ends after `silence_duration_ms` without it, and `prefix_padding_ms`
-    of audio before it are kept. `denoise` and `normalize` clean poor recordings up. Stretches
-    of speech are `joined` to chunks of up to 30 s, or each is a chunk by itself.
+    of audio before it are kept. With `normalize` it is looked for in the audio as if it were louder;
+    without `vad` that does nothing. `denoise` takes steady noise out. Stretches of speech are
+    `joined` to chunks of up to 30 s, or each is a chunk by itself.
     """
 
     vad: bool = True

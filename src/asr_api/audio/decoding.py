@@ -81,7 +81,7 @@ class DecodedAudio:
         self._denoise = denoise
 
     def blocks(self) -> Iterator[Samples]:
-        """The samples in order, `BLOCK` at a time and the rest at the end; clean-up may make some blocks shorter.
+        """The samples in order, `BLOCK` at a time and the rest at the end; without noise some blocks may be shorter.
 
         Memory is that of a few blocks, however long the audio is or claims to be, and decoding ends
         at `max_seconds`. A damaged file yields what can be read of it; that less than 90 % of its

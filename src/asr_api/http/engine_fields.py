@@ -122,4 +122,9 @@ SilenceDuration = Annotated[
     int, Field(ge=0, le=MAX_MS, description="Milliseconds of silence that end speech", examples=[160])
 ]
 Denoise = Annotated[bool, Field(description="Take steady noise out first: hiss, a fan, a motor", examples=[True])]
-Normalize = Annotated[bool, Field(description="Bring quiet voices up first, so that they are found", examples=[True])]
+Normalize = Annotated[
+    bool,
+    Field(
+        description="Look for speech in the audio as if it were louder, so that quiet voices are found", examples=[True]
+    ),
+]
