@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,10 @@ async def gone(pid: int) -> bool:
 
 def children() -> list[int]:
     """Processes that this one started and that are there, be it as zombies; but not the servers of other tests."""
-    pids = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    pids: list[int] = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            pids += map(int, path.read_text().split())
     return [pid for pid in pids if _is_ours(pid)]
 
 

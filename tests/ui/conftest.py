@@ -33,7 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     environ = environment(
-        tmp_path_factory.mktemp("models"), ASR_API_KEYS=f"page:{KEY}", ASR_MAX_UPLOAD_BYTES=str(MAX_UPLOAD_BYTES)
+        tmp_path_factory.mktemp("models"),
+        ASR_API_KEYS=f"page:{KEY}",
+        ASR_MAX_UPLOAD_BYTES=str(MAX_UPLOAD_BYTES),
+        ASR_ENGINE_HANG_TIMEOUT="600",  # tests halt the engine for as long as the page needs
     )
     with ServerProcess("--model", "callsign", "--ui", environ=environ) as server:
         yield server
