@@ -43,6 +43,22 @@ def noise_of(kind: str, count: int, seed: int = 0) -> Samples:
     return unit
 
 
+def clicks(length: int, places: list[int]) -> Samples:
+    """A faint noise with a click at each place."""
+    samples = np.random.default_rng(1).normal(0, 1e-4, length).astype(np.float32)
+    for place in places:
+        samples[place : place + 8] += np.tile(np.array([0.8, -0.8], np.float32), 4)
+    return samples
+
+
+def check_clicks(result: Samples, places: list[int]) -> None:
+    """Each click is where it was, to the millisecond."""
+    for place in places:
+        begin = max(0, place - 800)
+        loudest = begin + int(np.abs(result)[begin : place + 800].argmax())
+        assert abs(loudest - place) <= SAMPLE_RATE // 1000 + 8
+
+
 def level(samples: Samples) -> float:
     """The mean level in decibels of full scale."""
     return float(10 * np.log10(np.square(samples, dtype=np.float64).mean() + 1e-12))
