@@ -7,7 +7,7 @@ import pytest
 from benchmarks.harness.clips import Clip
 from tools.accuracy.heard import Heard, TimedSegment
 from tools.accuracy.language import MANY, Changing, Detected, Languages
-from tools.accuracy.laying import Phrase, judge, lay, trimmed, with_background
+from tools.accuracy.laying import Phrase, judge, lay, phrases_of, trimmed, with_background
 from tools.accuracy.scores import BATCHED, COMPARATORS, DEFAULTS, OURS, WITH_VAD
 from tools.accuracy.signals import power, read, write_flac
 from tools.accuracy.silence import MUSIC, WITHOUT_VAD, Guards, Silence, Sounding, rows_of
@@ -72,6 +72,24 @@ def test_a_phrase_without_its_words_is_lost() -> None:
 def test_a_phrase_whose_words_come_again_is_there_twice(text: str) -> None:
     """Between it and the next, or in the place of the next."""
     assert [one.twice for one in judge(LAID, heard((text, 0, 7)), "en")] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "taken"),
+    [
+        ("Yes, we have no bananas.", 3, True),
+        ("Yes, we have.", 3, False),
+        ("Yes, we have no bananas.", 16, False),
+        ("Yes, we have [a beep] no bananas.", 3, False),
+        ("One two three four five.", 3, False),
+        ("A B C D is it.", 3, False),
+    ],
+    ids=["enough", "too few words", "too long", "not said", "one number", "letters"],
+)
+def test_phrases_are_those_that_can_be_told_from_misheard_ones(text: str, seconds: float, taken: bool) -> None:
+    """Enough words must be left once the judge has normalised them; figures and numbers in words are one then."""
+    clip = Clip(Path("a.wav"), "en", text, seconds)
+    assert phrases_of([clip]) == [clip] * taken
 
 
 def test_laid_phrases_stand_where_they_are_said_to(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,22 +110,32 @@ def halted(engine: int) -> Iterator[None]:
         os.kill(engine, signal.SIGCONT)
 
 
+def within(counters: Counters) -> float:
+    """Requests that wait for the engine or are in it."""
+    return sum(counters[f'asr_requests_in_flight{{phase="{phase}"}}'] for phase in ("queue", "inference"))
+
+
+def one_waits(api: httpx2.Client) -> bool:
+    """Whether a request waits, and not just on its way into the engine."""
+    return all(Counters(api)['asr_requests_in_flight{phase="queue"}'] for _ in range(50))
+
+
 def test_the_place_in_the_queue_is_shown(page: Page, server: ServerProcess, api: httpx2.Client) -> None:
     """Whoever waits is told how many are before him, and then has his words."""
     (engine,) = (pid for pid, command in descendants(server.pid).items() if "asr_api.engine.child" in command)
     body = {"file": CLIP.path.read_bytes()}
     with ThreadPoolExecutor() as others, halted(engine):
-        answers = []
-        for place, count in (("inference", 1), ("inference", WORKERS), ("queue", 1)):  # one waits for the engine
+        answers: list[Future[httpx2.Response]] = []
+        while not one_waits(api):  # a call for a request that was cancelled may still hold a place in the engine
+            assert len(answers) <= WORKERS
             answers.append(others.submit(api.post, "/transcribe", files=body))
-            series = f'asr_requests_in_flight{{phase="{place}"}}'
-            assert any(Counters(api)[series] >= count for _ in range(2000))
+            assert any(within(Counters(api)) == len(answers) for _ in range(2000))
         choose(page, CLIP.path)
         card = card_of(page, CLIP.name)
         expect(card.get_by_role("status")).to_have_text("Waiting: 1 request is before this one")
         os.kill(engine, signal.SIGCONT)
         assert words(transcript(finished(card))) == words(CLIP.text)
-        assert [answer.result().status_code for answer in answers] == [200, 200, 200]
+        assert {answer.result().status_code for answer in answers} == {200}
 
 
 def test_a_wrong_key_is_refused_with_a_sentence(page: Page) -> None:

@@ -78,12 +78,13 @@ def lay(clips: Sequence[Clip], seconds: float, pauses: tuple[float, float], seed
 
 def phrases_of(clips: Sequence[Clip]) -> list[Clip]:
     """The clips in which enough is said, and not too much, that a phrase which is lost can be told from one that is
-    misheard; what is not said, or how, stands in brackets.
+    misheard; what is not said, or how, stands in brackets. "One two three" is one word to the judge: one number.
     """
     return [
         clip
         for clip in clips
         if sum(len(word) > 1 for word in clip.text.split()) >= LEAST_WORDS
+        and len(normalise(clip.text, clip.language).split()) >= LEAST_WORDS
         and clip.seconds <= LONGEST
         and not set(clip.text) & set("[<(")
     ]
