@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run ui test lint e2e bench bench-gpu simulate fuzz faults drain accuracy accuracy-full image node lock clean
+.PHONY: run ui test test-long lint e2e bench bench-gpu simulate fuzz faults drain accuracy accuracy-full image node lock clean
 .DELETE_ON_ERROR:
 
 # GPU=1 adds cuBLAS and serves large-v3.
@@ -19,8 +19,11 @@ endif
 ui: $(VENV)/.run $(VENV)/.ui ## the same with a page to try it, at /ui
 	@$(BIN)/asr-api serve --model base --ui $(ARGS)
 
-test: $(VENV)/.dev lint ## lint and all tests
+test: $(VENV)/.dev lint ## lint, and all tests but those that take their time
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-long: $(VENV)/.dev ## the tests that take their time: faults, benchmarks, long recordings
+	$(BIN)/pytest -m long --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

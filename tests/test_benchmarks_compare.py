@@ -11,6 +11,7 @@ from benchmarks.harness.process import ServerFailed
 from tests.e2e.recordings import words
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_a_rival_is_started_by_its_command_or_asked_where_it_runs() -> None:
     """The same words come back either way; processor time is known of what was started here."""

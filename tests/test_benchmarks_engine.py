@@ -202,6 +202,7 @@ def test_widening_that_fails_leaves_no_model(tmp_path: Path) -> None:
     assert widened("tiny", tmp_path, python="false") == tmp_path / "callsign-tiny"
 
 
+@pytest.mark.long
 def test_engine_is_measured_from_end_to_end(tmp_path: Path) -> None:
     """Every stage has its figures, the words are right, and the JSON has all that they depend on."""
     out = tmp_path / "engine.json"

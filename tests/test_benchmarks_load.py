@@ -188,6 +188,7 @@ def test_rehearsal_has_every_kind_of_step() -> None:
     assert kinds(steps(rehearsal("callsign"))) == kinds(steps(full({LARGE: "large", TURBO: "turbo"})))
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_gpu_is_measured_by_one_command(tmp_path: Path) -> None:
     """Two of its steps, scaled down, on a CPU: the engine's calls and the service under load, with their words,
@@ -217,6 +218,7 @@ def test_gpu_is_measured_by_one_command(tmp_path: Path) -> None:
     assert len(list(drawing.iter(f"{SVG}circle"))) == 2 * 4
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_arrivals_wait_for_nobody(tmp_path: Path) -> None:
     """An open loop offers its rate, and asks everything once."""

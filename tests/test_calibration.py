@@ -182,6 +182,7 @@ def copied(corpus: str, folder: Path, names: Sequence[str]) -> None:
         (folder / name).with_suffix(".txt").write_text(texts[name], encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_the_call_sign_model_loses_words_on_short_contexts(tmp_path: Path) -> None:
     """It was trained on 30 s alone and has few words to be sure of: that is found and kept for its weights."""
@@ -199,6 +200,7 @@ def test_the_call_sign_model_loses_words_on_short_contexts(tmp_path: Path) -> No
     assert (kept.audio_context, told["kept"]) == ("whole", str(path_of(model_dir, kept.fingerprint)))
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_three_recordings_of_base_show_nothing(tmp_path: Path) -> None:
     """They are heard the same at half the cost, but are too few words: nothing is kept."""

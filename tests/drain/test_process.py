@@ -38,6 +38,7 @@ def says(server: RealServer, sample: str) -> Callable[[], bool]:
     return lambda: sample in server.probe("/metrics").text
 
 
+@pytest.mark.long
 def test_no_request_is_lost(model_dir: Path) -> None:
     """SIGTERM under load, twice: each request has its words or is told to go elsewhere."""
     summary = run_rounds(2, 7, model_dir, lambda _: None)
@@ -84,6 +85,7 @@ def test_a_busy_admin_port_ends_the_start(model_dir: Path) -> None:
             pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("most", ["0", "1000"], ids=["within the limit", "beyond the descriptors"])
 def test_more_connections_than_descriptors(most: str, model_dir: Path) -> None:
     """256 descriptors and 400 connections: the server goes on, whether it foresaw that or not."""

@@ -62,6 +62,7 @@ def post_long(client: httpx2.Client, samples: Samples) -> dict[str, Any]:
     return dict(response.json())
 
 
+@pytest.mark.long
 def test_ten_minutes_lose_no_word(callsign: httpx2.Client) -> None:
     """Every word of a long file, in order; and its segments run on to the end."""
     samples, said = joined(10, APART, seed=1)

@@ -22,7 +22,13 @@ def clips_of(name: str, files: int, folder: Path) -> list[SpacedClip]:
     return recorded(kind, files, 1, full=False, folder=folder)
 
 
-@pytest.mark.parametrize("name", ["en words", "ru words", "en words-far-apart", "en phrases"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "en words",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("ru words", "en words-far-apart", "en phrases")),
+    ],
+)
 def test_words_stand_where_they_are_said(name: str, folder: Path, base_server: ServerProcess) -> None:
     """Starts within 40 ms in the median and 150 ms for 95 of 100, ends within 60 ms; each word in its segment, after
     the one before it."""

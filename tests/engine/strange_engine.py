@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from asr_api.children import close_inherited
 from asr_api.engine.child import main
 from asr_api.engine.messages import EnginePlan
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import EngineFatal, EngineOutOfMemory, ModelUnavailable
-from asr_api.spectrogram import Features
+from asr_api.spectrogram import padded
 from tests.fakes import result
 
 COMMAND = (sys.executable, "-m", "tests.engine.strange_engine")
@@ -80,16 +82,16 @@ def possessions() -> str:
     return json.dumps({"files": files, "environment": sorted(os.environ), "session": session})
 
 
-def reading(features: Features, task: DecodingTask) -> DecodingResult | Exception:
-    """The first and the last value of the features."""
+def reading(task: DecodingTask) -> DecodingResult | Exception:
+    """The first and the last value of the features, once they are filled up with silence."""
     if task.language == "refuse":
         return run_out_of(task)
     if task.language == "surrogate":
         return result("\ud800")
     if task.language == "possessions":
         return result(possessions())
-    first, last = float(features[0, 0]), float(features[-1, -1])
-    return replace(result(f"{first:g} {last:g}"), avg_logprob=float("-inf"))
+    features = padded(task.features, np.float32)
+    return replace(result(f"{features[0, 0]:g} {features[-1, -1]:g}"), avg_logprob=float("-inf"))
 
 
 def run_out_of(task: DecodingTask) -> Exception:
@@ -103,11 +105,11 @@ class StrangeEngine:
         LOADING.get(plan.name, lambda: None)()
         self.info = EngineInfo(plan.name, plan.device, "float32", plan.num_workers, N_MELS, ("en",))
 
-    def decode_stacked(self, features: Features, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
+    def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
         for task in tasks:
             CALLS.get(task.language or "", lambda: None)()
         few = any(task.language == "few" for task in tasks)
-        readings = [reading(one, task) for one, task in zip(features, tasks, strict=True)]
+        readings = [reading(task) for task in tasks]
         return readings[few:]
 
 

@@ -60,12 +60,6 @@ class TestCalls:
             assert isinstance(one, DecodingResult)
             assert (one.text, one.avg_logprob) == ("9 7", float("-inf"))
 
-    async def test_a_gpu_gets_half_floats(self) -> None:
-        """So that the engine takes them as they are."""
-        async with running(device="cuda") as process:
-            assert process._lanes[0]._arena.shape.dtype == "float16"
-            assert texts(await process.decode([task(2)], WITHIN)) == ["2 0"]
-
     async def test_two_lanes_are_two_calls_at_a_time(self) -> None:
         """Each with its own answer; a lane is free again when its call has ended."""
         async with running(workers=2) as process:

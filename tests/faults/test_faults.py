@@ -21,30 +21,35 @@ def given_up() -> Iterator["Future[Verdict]"]:
         yield pool.submit(crash_loop, seed=SEED)
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_an_engine_that_is_killed_costs_nobody_an_answer() -> None:
     """Three kills under load: every request is answered once, with its words, and the engine is back within 2 s."""
     assert kills(seed=SEED, count=3).findings == ()
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_an_engine_that_hangs_is_found_out_and_replaced() -> None:
     """A frozen engine under load: it is killed when a call takes too long, and no request is lost."""
     assert hangs(seed=SEED, count=1).findings == ()
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_a_service_that_is_killed_leaves_nothing_behind() -> None:
     """Its children are gone within 2 s, no file is left, and the next start is like the first."""
     assert service_kill(seed=SEED, count=1).findings == ()
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_clients_that_leave_take_all_they_had_along() -> None:
     """Three in each of six phases: each is counted where it was, nothing is held for it, others notice nothing."""
     assert disconnects(seed=SEED, count=3).findings == ()
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_an_engine_that_never_lives_is_given_up(given_up: "Future[Verdict]") -> None:
     """Exit code 70 and the reason in the log; whoever waited is told to try again elsewhere."""

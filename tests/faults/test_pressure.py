@@ -15,6 +15,7 @@ from tests.faults.wire import DOCUMENTED, fault_of, wire
 ENVELOPE = b'{"error":{"message":"no","type":"invalid_request_error","param":null,"code":"wrong"}}'
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_more_than_can_be_done_is_refused_at_once_and_nothing_is_lost() -> None:
     """Every answer is 200, or 503 with Retry-After; memory stays, and log and metrics agree with the clients."""
@@ -22,6 +23,7 @@ def test_more_than_can_be_done_is_refused_at_once_and_nothing_is_lost() -> None:
     assert not verdict.findings, verdict.text
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_slow_clients_are_sent_away_and_idle_ones_may_stay() -> None:
     """Heads and bodies that come byte by byte end at their limits; what asks properly is answered."""
@@ -29,6 +31,7 @@ def test_slow_clients_are_sent_away_and_idle_ones_may_stay() -> None:
     assert not verdict.findings, verdict.text
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_requests_leave_nothing_behind() -> None:
     """Memory, descriptors and threads are those of before, once all is answered."""
@@ -36,6 +39,7 @@ def test_requests_leave_nothing_behind() -> None:
     assert not verdict.findings, verdict.text
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_what_is_no_request_gets_a_documented_answer_or_a_closed_connection() -> None:
     """And no process is lost by it, nor anything still in progress afterwards."""

@@ -8,36 +8,38 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.spectrogram import FRAMES, Features, pad_into
+from asr_api.spectrogram import FRAMES, Features
 
 
 @dataclass(frozen=True, slots=True)
 class ArenaShape:
-    """Room for `chunks` spectrograms of `n_mels` bands; `dtype` is float16 or float32."""
+    """Room for `chunks` spectrograms of 30 s and `n_mels` bands."""
 
     chunks: int
     n_mels: int
-    dtype: str
 
     @property
     def size(self) -> int:
         """In bytes."""
-        return self.chunks * self.n_mels * FRAMES * np.dtype(self.dtype).itemsize
+        return 2 * self.chunks * self.n_mels * FRAMES
 
 
 class Arena:
-    """The features of one engine call at a time, shape (chunks, n_mels, frames). `descriptor` is the memory."""
+    """The features of one engine call at a time, as the front end made them: of float16, each as long as its chunk.
+
+    `descriptor` is the memory.
+    """
 
     def __init__(self, descriptor: int, shape: ArenaShape) -> None:
         self.descriptor = descriptor
         self.shape = shape
         self._map = mmap.mmap(descriptor, shape.size)
-        self._values: NDArray[Any] = np.frombuffer(self._map, shape.dtype)
+        self._rows = _rows(np.frombuffer(self._map, np.float16), shape)
 
     @classmethod
     def create(cls, shape: ArenaShape) -> Self:
@@ -49,29 +51,28 @@ class Arena:
             os.close(descriptor)
             raise
 
-    def put(self, spectrograms: Sequence[Features], frames: int = FRAMES) -> None:
-        """Write the features of a call, each padded to so many frames: the only copy on their way to the engine.
+    def put(self, spectrograms: Sequence[Features], most: int = FRAMES) -> None:
+        """Write the features of a call, of `most` frames each at most.
 
         Raises ValueError where there are more than `chunks`, or one of another shape.
         """
-        self._check(spectrograms, frames)
-        for features, heard in zip(self.view(len(spectrograms), frames), spectrograms, strict=True):
-            pad_into(features, heard)
+        self._check(spectrograms, min(most, FRAMES))
+        for features, heard in zip(self.views([one.shape[1] for one in spectrograms]), spectrograms, strict=True):
+            features[...] = heard
 
-    def _check(self, spectrograms: Sequence[Features], frames: int) -> None:
+    def _check(self, spectrograms: Sequence[Features], most: int) -> None:
         """Apart from `put`, so that no error's traceback holds a view."""
-        if not 0 < frames <= FRAMES:
-            raise ValueError(f"{frames} frames do not fit in {FRAMES}")
         if len(spectrograms) > self.shape.chunks:
             raise ValueError(f"{len(spectrograms)} chunks do not fit in an arena for {self.shape.chunks}")
         for heard in spectrograms:
-            if heard.shape[0] != self.shape.n_mels or not 0 < heard.shape[1] <= frames:
-                raise ValueError(f"features of shape {heard.shape} do not fit in ({self.shape.n_mels}, {frames})")
+            if heard.shape[0] != self.shape.n_mels or not 0 < heard.shape[1] <= most:
+                raise ValueError(f"features of shape {heard.shape} do not fit in ({self.shape.n_mels}, {most})")
 
-    def view(self, count: int, frames: int = FRAMES) -> Features:
-        """The first `count` spectrograms, of as many frames as were put, not copied."""
-        part: Features = self._values[: count * self.shape.n_mels * frames]
-        return part.reshape(count, self.shape.n_mels, frames)
+    def views(self, frames: Sequence[int]) -> list[Features]:
+        """The spectrograms of a call, of so many frames each, not copied. Raises ValueError for more than there are."""
+        n_mels = self.shape.n_mels
+        rows = zip(self._rows[: len(frames)], frames, strict=True)
+        return [row[: n_mels * count].reshape(n_mels, count) for row, count in rows]
 
     def close(self) -> None:
         """Let go of the memory, which goes with the last view of it."""
@@ -79,9 +80,14 @@ class Arena:
             return
         os.close(self.descriptor)
         self.descriptor = -1
-        self._values = np.empty(0, self.shape.dtype)
+        self._rows = _rows(np.empty(0, np.float16), ArenaShape(0, self.shape.n_mels))
         with contextlib.suppress(BufferError):  # somebody still looks at it
             self._map.close()
+
+
+def _rows(values: NDArray[np.float16], shape: ArenaShape) -> NDArray[np.float16]:
+    """A row a chunk."""
+    return values.reshape(shape.chunks, shape.n_mels * FRAMES)
 
 
 def nameless_memory(size: int) -> int:

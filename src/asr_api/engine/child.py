@@ -30,7 +30,6 @@ from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import AsrError, EngineFatal, EngineOutOfMemory
 from asr_api.frames import framed, receive
 from asr_api.logs import LogFormat, configure_logging
-from asr_api.spectrogram import Features
 
 if TYPE_CHECKING:
     from asr_api.engine.whisper import WhisperEngine
@@ -38,17 +37,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class StackedEngine(Protocol):
-    """An engine that takes the features of a call in one array, shape (n, n_mels, audio_context)."""
+class Decoding(Protocol):
+    """What of an `Engine` is needed here."""
 
     @property
     def info(self) -> EngineInfo: ...
-    def decode_stacked(
-        self, features: Features, tasks: Sequence[DecodingTask]
-    ) -> Sequence[DecodingResult | Exception]: ...
+    def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]: ...
 
 
-Build = Callable[[EnginePlan], StackedEngine]
+Build = Callable[[EnginePlan], Decoding]
 
 
 def main(build: Build) -> None:
@@ -77,7 +74,7 @@ def _serve_all(control: socket.socket, build: Build) -> None:
     threading.Event().wait()
 
 
-def _open_lanes(control: socket.socket, engine: StackedEngine) -> None:
+def _open_lanes(control: socket.socket, engine: Decoding) -> None:
     lanes = LANES.validate_json(receive(control))
     for number in range(lanes.count):
         _, (lane, memory), _, _ = socket.recv_fds(control, 1, 2)
@@ -85,7 +82,7 @@ def _open_lanes(control: socket.socket, engine: StackedEngine) -> None:
         threading.Thread(target=serve, args=(connection, arena, engine), name=f"engine-{number}", daemon=True).start()
 
 
-def serve(connection: socket.socket, arena: Arena, engine: StackedEngine) -> None:
+def serve(connection: socket.socket, arena: Arena, engine: Decoding) -> None:
     """Answer the calls of one lane, one after the other. A lane that cannot be served ends the process."""
     try:
         while not _answer_next(connection, arena, engine).fatal:
@@ -98,17 +95,16 @@ def serve(connection: socket.socket, arena: Arena, engine: StackedEngine) -> Non
     _end(FATAL_EXIT_CODE)
 
 
-def _answer_next(connection: socket.socket, arena: Arena, engine: StackedEngine) -> Answer:
+def _answer_next(connection: socket.socket, arena: Arena, engine: Decoding) -> Answer:
     call = CALL.validate_json(receive(connection))
-    features = arena.view(len(call.tasks), call.options.audio_context)
-    answer = _answer(engine, features, call.number, call.with_features(features))
+    answer = _answer(engine, call.number, call.with_features(arena.views(call.frames)))
     connection.sendall(framed(_written(answer)))
     return answer
 
 
-def _answer(engine: StackedEngine, features: Features, number: int, tasks: Sequence[DecodingTask]) -> Answer:
+def _answer(engine: Decoding, number: int, tasks: Sequence[DecodingTask]) -> Answer:
     try:
-        results = engine.decode_stacked(features, tasks)
+        results = engine.decode(tasks)
     except Exception as error:
         if not isinstance(error, EngineOutOfMemory):
             logger.exception("an engine call failed")  # its cause is known here only

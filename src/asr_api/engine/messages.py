@@ -61,8 +61,9 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class TaskHead:
-    """A DecodingTask but for its features, which are in the arena."""
+    """A DecodingTask but for its features, which are in the arena: so many `frames`."""
 
+    frames: int
     duration: float
     language: str | None
     task: Task
@@ -79,10 +80,16 @@ class Call:
 
     @classmethod
     def of(cls, number: int, tasks: Sequence[DecodingTask]) -> Self:
-        heads = (TaskHead(task.duration, task.language, task.task, task.prompt) for task in tasks)
+        heads = (
+            TaskHead(task.features.shape[1], task.duration, task.language, task.task, task.prompt) for task in tasks
+        )
         return cls(number, tasks[0].options, tuple(heads))
 
-    def with_features(self, features: Features) -> list[DecodingTask]:
+    @property
+    def frames(self) -> list[int]:
+        return [head.frames for head in self.tasks]
+
+    def with_features(self, features: Sequence[Features]) -> list[DecodingTask]:
         return [
             DecodingTask(one, head.duration, head.language, head.task, head.prompt, self.options)
             for one, head in zip(features, self.tasks, strict=True)

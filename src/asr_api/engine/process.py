@@ -138,8 +138,7 @@ class EngineProcess:
         await self._open_lanes(chunks(self.info.device))
 
     async def _open_lanes(self, chunks: int) -> None:
-        dtype = "float16" if self.info.device == "cuda" else "float32"
-        lanes = Lanes(self.info.num_workers, ArenaShape(chunks, self.info.n_mels, dtype))
+        lanes = Lanes(self.info.num_workers, ArenaShape(chunks, self.info.n_mels))
         await self._control.send(LANES.dump_json(lanes))
         for _ in range(lanes.count):
             self._open_lane(lanes.shape)

@@ -101,17 +101,12 @@ class WhisperEngine:
         self._model.unload_model()
 
     def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
-        """Pad and stack the features, and decode them all."""
-        spectrograms = [task.features for task in tasks]
-        return self.decode_stacked(stacked(spectrograms, self._dtype, tasks[0].options.audio_context), tasks)
-
-    def decode_stacked(self, features: Features, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]:
         """Encode once; detect languages where asked; search; align where times are asked for.
 
-        `features` are those of all tasks, shape (n, n_mels, audio_context), and are not copied on the host.
         Raises EngineOutOfMemory, EngineFatal where CUDA is of no use any more, or EngineFailure for
         whatever else CTranslate2 raises.
         """
+        features = stacked([task.features for task in tasks], self._dtype, tasks[0].options.audio_context)
         try:
             return self._decode(features, tasks)
         except RuntimeError as error:

@@ -10,7 +10,6 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from python_multipart import MultipartParser
@@ -204,7 +203,7 @@ class _File:
     file: SpooledFile
     size: int = 0
     data: bytearray = field(default_factory=bytearray)
-    hash: "hashlib.blake2b" = field(default_factory=partial(hashlib.blake2b, digest_size=16))
+    hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)  # which most processors have instructions for
 
     def take(self, data: bytes) -> None:
         self.data += data
