@@ -10,9 +10,9 @@ import pytest
 from asr_api.audio.blocks import BLOCK
 from asr_api.audio.cleaning import denoised, noise_floor
 from asr_api.audio.decoding import AudioLimits, decode_audio
-from asr_api.transcription import SAMPLE_RATE, Samples
+from asr_api.transcription import Samples
 
-from .sounds import check_clicks, clicks, encoded, level, noise_of, recordings
+from .sounds import check_clicks, clicks, encoded, level, noise_of
 
 LIMITS = AudioLimits(max_seconds=600)
 
@@ -20,16 +20,6 @@ LIMITS = AudioLimits(max_seconds=600)
 def cleaned(samples: Samples) -> Samples:
     blocks = (samples[start : start + BLOCK] for start in range(0, len(samples), BLOCK))
     return np.concatenate([np.zeros(0, np.float32), *denoised(blocks)])
-
-
-@pytest.fixture(scope="module")
-def speech() -> list[Samples]:
-    """Some recordings, of ten seconds at most."""
-    clips = []
-    for path in recordings("speech")[:6]:
-        with path.open("rb") as file:
-            clips.append(decode_audio(file, LIMITS)[: 10 * SAMPLE_RATE])
-    return clips
 
 
 @pytest.mark.parametrize("length", [0, 1, 399, 400, 401, 1_600, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 12_345])

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from asr_api.audio.chunking import Chunker
-from asr_api.audio.decoding import AudioLimits, decode_audio
 from asr_api.audio.loudness import LoudStream
 from asr_api.audio.speech import BLOCK, SpeechDetector, SpeechSpan
-from asr_api.transcription import SAMPLE_RATE, AudioOptions, Samples
+from asr_api.transcription import AudioOptions, Samples
 
-from .sounds import check_clicks, clicks, level, recordings
+from .sounds import check_clicks, clicks, level
 
 
 class Recorder:
@@ -56,16 +55,6 @@ def found(samples: Samples, *, normalize: bool) -> float:
     """Seconds of speech in the chunks of a recording."""
     chunker = Chunker(SpeechDetector.load(), AudioOptions(normalize=normalize))
     return sum(chunk.voiced for chunk in [*chunker.push(samples), *chunker.finish()])
-
-
-@pytest.fixture(scope="module")
-def speech() -> list[Samples]:
-    """Some recordings, of ten seconds at most."""
-    clips = []
-    for path in recordings("speech")[:6]:
-        with path.open("rb") as file:
-            clips.append(decode_audio(file, AudioLimits(max_seconds=600))[: 10 * SAMPLE_RATE])
-    return clips
 
 
 @pytest.mark.parametrize("length", [0, 1, 401, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 12_345])

@@ -129,7 +129,7 @@ class Found:
                 "less": asdict(row.less) if row.less else None,
                 "busy": row.busy,
                 "cpu": row.cpu,
-                "texts": {score.clip.path.name: score.heard.text for score in row.scores},
+                "texts": {f"{score.clip.language}-{score.clip.path.name}": score.heard.text for score in row.scores},
             }
             for row in self.rows
         }
