@@ -10,7 +10,7 @@ from tools.accuracy.language import MANY, Changing, Detected, Languages
 from tools.accuracy.laying import Phrase, judge, lay, phrases_of, trimmed, with_background
 from tools.accuracy.scores import BATCHED, COMPARATORS, DEFAULTS, OURS, WITH_VAD
 from tools.accuracy.signals import power, read, write_flac
-from tools.accuracy.silence import MUSIC, WITHOUT_VAD, Guards, Silence, Sounding, rows_of
+from tools.accuracy.silence import MUSIC, NORMALIZED, WITHOUT_VAD, Guards, Silence, Sounding, rows_of
 from tools.accuracy.sounds import BY_PEAK, LEVELLESS, SOUNDS, sound
 
 from asr_api.transcription import SAMPLE_RATE
@@ -122,8 +122,15 @@ def test_characters_are_counted_a_sound() -> None:
     every = [Heard("", None), Heard("", None), Heard("la la", "en")]
     sides = {WITHOUT_VAD: every[1:], DEFAULTS: every[1:], WITH_VAD: every, BATCHED: every}
     guards = Guards.of('asr_skipped_audio_seconds_total{guard="vad"} 5.0\n')
-    for texts, worse in ((("", "a", "la la"), ["white noise"]), (("", "", "la la "), [MUSIC]), (("", "", ""), [])):
-        rows = rows_of(soundings, {OURS: [Heard(text, "en") for text in texts], **sides})
+    nothing = ("", "", "")
+    for texts, louder, worse in (
+        (("", "a", "la la"), nothing, ["white noise"]),
+        (("", "", "la la "), nothing, [MUSIC]),
+        (nothing, ("a", "", ""), ["white noise"]),
+        (nothing, nothing, []),
+    ):
+        ours = {side: [Heard(text, "en") for text in one] for side, one in ((OURS, texts), (NORMALIZED, louder))}
+        rows = rows_of(soundings, ours | sides)
         found = Silence(rows, {OURS: guards}, [])
         assert found.worse_than == worse
         assert [(row.minutes[OURS], row.minutes[DEFAULTS]) for row in rows] == [(1, 0.5), (1, 1)]
