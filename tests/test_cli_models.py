@@ -87,6 +87,7 @@ def test_an_interrupted_pull_is_taken_up(machine: Machine, hub: FakeHub) -> None
     """Ctrl-C leaves what came; `list` tells how much that is, and the next pull asks for the rest."""
     hub.stalls.add("model.bin")
     command = [sys.executable, "-m", "asr_api", "models", "pull", NAME]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and all it starts, ignores it
     with subprocess.Popen(command, env=machine.environ, stderr=subprocess.PIPE, text=True) as process:
         while parts(machine.model_dir).get("model.bin", 0) < 1_500_000:
             assert process.poll() is None

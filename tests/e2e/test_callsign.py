@@ -72,6 +72,7 @@ def test_ten_minutes_lose_no_word(callsign: httpx2.Client) -> None:
     assert answer["segments"][-1]["end"] > 590
 
 
+@pytest.mark.long
 def test_ten_crowded_minutes_lose_nothing_at_the_cuts(callsign: httpx2.Client) -> None:
     """Full chunks of 30 s, where the small model mistakes a word now and then: none is lost, none comes twice.
 

@@ -1,5 +1,6 @@
 """The engine on the bundled model: real decoding of real audio."""
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,40 @@ def test_running_out_of_memory_is_told_apart() -> None:
     assert (type(other), other.status) == (EngineFatal, 500)
     assert type(failure_of(RuntimeError("vocabulary"))) is EngineFailure
     assert "CUDA" not in memory.message + other.message
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "press {} to lower the volume of all others",
+        "нажмите {} чтобы уменьшить громкость остальных",
+        "सबकी आवाज़ कम करने के लिए {} दबाएँ",
+        "要降低其他人的音量请按{}",
+    ],
+    ids=["en", "ru", "hi", "zh"],
+)
+def test_compression_ratio_means_the_same_in_every_script(option: str) -> None:
+    """What is said twice passes, what is said eight times over does not, however many bytes a letter has."""
+    assert compression_ratio(", ".join(option.format(number) for number in (1, 2))) < 2.4
+    assert compression_ratio(", ".join(option.format(number) for number in range(8))) > 2.4
+
+
+def test_compression_ratio_of_ascii_is_whispers() -> None:
+    """The threshold was found on it; and nothing repeats itself in no text."""
+    text = "Press 1 to talk, press 2 to listen, or press 3 to do neither."
+    assert compression_ratio(text) == len(text) / len(zlib.compress(text.encode()))
+    assert compression_ratio("") == 0
+
+
+def test_a_list_of_options_is_no_repetition() -> None:
+    """A Russian one is above the threshold in UTF-8, although nothing in it is said twice."""
+    text = (
+        "Нажмите один, чтобы включить или выключить микрофон, два, чтобы заблокировать или разблокировать "
+        "конференцию, три, чтобы удалить из конференции последнего участника, четыре или шесть, чтобы уменьшить "
+        "или увеличить громкость звука, пять, чтобы расширить конференцию, семь или девять, чтобы уменьшить или "
+        "увеличить громкость вашего голоса, или восемь, чтобы выйти из конференции."
+    )
+    assert len(text.encode()) / len(zlib.compress(text.encode())) > 2.4 > 2.2 > compression_ratio(text)
 
 
 def test_compression_ratio_tells_repetition() -> None:
