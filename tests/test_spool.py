@@ -2,12 +2,14 @@
 
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -38,8 +40,36 @@ def test_what_is_small_stays_in_memory(spool: Spool) -> None:
         file.write(b"\0" * MAX_MEMORY)
         assert not file.fits(1)
         assert (file.on_disk, spool.used, spool.files) == (False, 0, 0)
-        with pytest.raises(io.UnsupportedOperation):
-            file.fileno()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no files in memory that another process can be handed")
+def test_what_is_in_memory_can_be_handed_on(spool: Spool) -> None:
+    """By a descriptor, until it is on disk; neither is left open."""
+    before = len(os.listdir("/proc/self/fd"))
+    with spool.file(max_memory=4) as file:
+        file.write(b"1234")
+        memory = file.fileno()
+        assert os.pread(memory, 9, 0) == b"1234"
+        file.write(b"5")
+        assert os.pread(file.fileno(), 9, 0) == b"12345"
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no files in memory that another process can be handed")
+def test_without_a_descriptor_to_spare_a_file_is_in_memory_all_the_same(spool: Spool) -> None:
+    """And what it holds is sent instead."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as taken:
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), hard))
+        with suppress(OSError):
+            while True:  # until there is none left
+                taken.callback(os.close, os.dup(0))
+        with spool.file() as file:
+            file.write(b"1234")
+            with pytest.raises(io.UnsupportedOperation):
+                file.fileno()
+            assert (file.seek(0), file.read()) == (0, b"1234")
 
 
 def test_what_outgrows_memory_moves_to_disk(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -117,13 +118,13 @@ class SpooledFile(io.BufferedIOBase):
 
     Reading and seeking are as with any file. A write that finds no room raises StorageFull; what
     was written before stays. Any thread may close it: whatever another is writing ends first.
-    What is on disk may be read through `fileno()` as soon as `write` returned.
+    What was written may be read through `fileno()` as soon as `write` returned.
     """
 
     def __init__(self, spool: Spool, max_memory: int) -> None:
         self._spool = spool
         self._max_memory = max_memory
-        self._file: IO[bytes] = io.BytesIO()
+        self._file = in_memory() if max_memory else io.BytesIO()
         self._on_disk = False
         self._booked = 0
         self._lock = threading.RLock()
@@ -142,7 +143,8 @@ class SpooledFile(io.BufferedIOBase):
         with self._lock:
             size = memoryview(data).nbytes
             if self.fits(size):
-                return self._file.write(data)
+                write_out(self._file, data)
+                return size
             with self._told():
                 self._move()
                 self._append(data, self._file.tell() + size)
@@ -161,7 +163,7 @@ class SpooledFile(io.BufferedIOBase):
             return self._file.tell()
 
     def fileno(self) -> int:
-        """The descriptor of the file on disk. Raises io.UnsupportedOperation while it is in memory."""
+        """The descriptor of the file. Raises io.UnsupportedOperation while it is in memory that has none."""
         return self._file.fileno()
 
     def readable(self) -> bool:
@@ -200,6 +202,7 @@ class SpooledFile(io.BufferedIOBase):
             memory.seek(position)
             raise
         disk.seek(position)
+        memory.close()
         self._file, self._on_disk, self._booked = disk, True, size
 
     def _append(self, data: "Buffer", end: int) -> None:
@@ -228,6 +231,16 @@ class SpooledFile(io.BufferedIOBase):
                 f"takes no more: {_reason(error)}",
                 retry_after=RETRY_AFTER,
             ) from error
+
+
+def in_memory() -> IO[bytes]:
+    """An empty file in memory, with a descriptor by which another process can be handed it without a copy; without
+    one where the system has no such files, or no descriptor to spare.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return os.fdopen(os.memfd_create("asr-api upload", os.MFD_CLOEXEC), "r+b", buffering=0)
+    return io.BytesIO()
 
 
 def write_out(file: IO[bytes], data: "Buffer") -> None:

@@ -32,6 +32,11 @@ REPLIES: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="
 
 Value = TypeVar("Value")
 
+ROOM = 1 << 20
+"""Bytes that a worker may have said before they are heard, where the system allows so many: a chunk's features are half
+of it, and come at once then, instead of in turns of waiting and hearing.
+"""
+
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 """One thread a worker: more cores are for more workers. It is all that a worker is told, and it forgets it."""
 
@@ -73,6 +78,7 @@ class WorkerProcess:
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(ours.close)
             with theirs:
