@@ -32,7 +32,7 @@ LENGTHS = Choice(4.0, 10.0, ("en", "ru"))
 ENOUGH_GOODPUT = 0.95
 MAX_REFUSAL_SECONDS = 0.05
 MAX_GROWTH = 100 * MEGABYTE
-"""Two engine calls may take their most at once or not: at one and the same load that is 938 to 1090 MB."""
+"""Two engine calls may take their most at once or not: at one and the same load that is 961 to 1090 MB."""
 HEADER = (
     "load",
     "offered/s",
