@@ -51,6 +51,14 @@ def clicks(length: int, places: list[int]) -> Samples:
     return samples
 
 
+def check_samples(samples: Samples, length: int) -> None:
+    """So many of them, all finite and within -1..1."""
+    assert samples.dtype == np.float32
+    assert len(samples) == length
+    assert np.isfinite(samples).all()
+    assert np.abs(samples).max(initial=0) <= 1
+
+
 def check_clicks(result: Samples, places: list[int]) -> None:
     """Each click is where it was, to the millisecond."""
     for place in places:

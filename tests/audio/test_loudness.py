@@ -11,7 +11,7 @@ from asr_api.audio.loudness import LoudStream
 from asr_api.audio.speech import BLOCK, SpeechDetector, SpeechSpan
 from asr_api.transcription import AudioOptions, Samples
 
-from .sounds import check_clicks, clicks, level
+from .sounds import check_clicks, check_samples, clicks, level
 
 
 class Recorder:
@@ -61,10 +61,7 @@ def found(samples: Samples, *, normalize: bool) -> float:
 def test_length_is_kept(length: int) -> None:
     """As many samples are heard as there are, all finite and within -1..1."""
     result = louder(np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32))
-    assert result.dtype == np.float32
-    assert len(result) == length
-    assert np.isfinite(result).all()
-    assert np.abs(result).max(initial=0) <= 1
+    check_samples(result, length)
 
 
 def test_position_is_kept() -> None:

@@ -42,13 +42,13 @@ def environ() -> Mapping[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-async def started(name: str = "fine", *, workers: int = 1, device: str = "cpu") -> EngineProcess:
-    return await EngineProcess.start(COMMAND, plan(name, workers=workers, device=device), environ(), lambda _: ROOM)
+async def started(name: str = "fine", *, workers: int = 1) -> EngineProcess:
+    return await EngineProcess.start(COMMAND, plan(name, workers=workers), environ(), lambda _: ROOM)
 
 
 @asynccontextmanager
-async def running(name: str = "fine", *, workers: int = 1, device: str = "cpu") -> AsyncIterator[EngineProcess]:
-    process = await started(name, workers=workers, device=device)
+async def running(name: str = "fine", *, workers: int = 1) -> AsyncIterator[EngineProcess]:
+    process = await started(name, workers=workers)
     try:
         yield process
     finally:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asr_api.spectrogram import FRAMES, Features
 
@@ -39,7 +38,7 @@ class Arena:
         self.descriptor = descriptor
         self.shape = shape
         self._map = mmap.mmap(descriptor, shape.size)
-        self._rows = _rows(np.frombuffer(self._map, np.float16), shape)
+        self._rows = np.frombuffer(self._map, np.float16).reshape(shape.chunks, -1)
 
     @classmethod
     def create(cls, shape: ArenaShape) -> Self:
@@ -80,14 +79,9 @@ class Arena:
             return
         os.close(self.descriptor)
         self.descriptor = -1
-        self._rows = _rows(np.empty(0, np.float16), ArenaShape(0, self.shape.n_mels))
+        self._rows = np.empty((0, 0), np.float16)
         with contextlib.suppress(BufferError):  # somebody still looks at it
             self._map.close()
-
-
-def _rows(values: NDArray[np.float16], shape: ArenaShape) -> NDArray[np.float16]:
-    """A row a chunk."""
-    return values.reshape(shape.chunks, shape.n_mels * FRAMES)
 
 
 def nameless_memory(size: int) -> int:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from asr_api.children import close_inherited, die_with_parent, end_with
 from asr_api.engine.arena import Arena
@@ -26,7 +26,7 @@ from asr_api.engine.messages import (
     Loaded,
     Unloadable,
 )
-from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
+from asr_api.engine.protocol import Decoding, DecodingTask
 from asr_api.errors import AsrError, EngineFatal, EngineOutOfMemory
 from asr_api.frames import framed, receive
 from asr_api.logs import LogFormat, configure_logging
@@ -35,14 +35,6 @@ if TYPE_CHECKING:
     from asr_api.engine.whisper import WhisperEngine
 
 logger = logging.getLogger(__name__)
-
-
-class Decoding(Protocol):
-    """What of an `Engine` is needed here."""
-
-    @property
-    def info(self) -> EngineInfo: ...
-    def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]: ...
 
 
 Build = Callable[[EnginePlan], Decoding]

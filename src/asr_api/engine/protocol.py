@@ -91,7 +91,15 @@ class EngineInfo:
     fingerprint: str = ""
 
 
-class Engine(Protocol):
+class Decoding(Protocol):
+    """What of an `Engine` its own process needs."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+    def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]: ...
+
+
+class Engine(Decoding, Protocol):
     """An engine of `info.num_workers` workers.
 
     It promises that `decode` may be called from as many threads as there are workers; that it
@@ -105,13 +113,8 @@ class Engine(Protocol):
     engine together, by ending each task's future when that task is done.
     """
 
-    @property
-    def info(self) -> EngineInfo: ...
-
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Text token ids; never a control token, whatever the text says."""
         ...
-
-    def decode(self, tasks: Sequence[DecodingTask]) -> Sequence[DecodingResult | Exception]: ...
 
     def close(self) -> None: ...
