@@ -10,8 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from asr_api.admission import Admission
+from asr_api.decoder import Decoder, Submitter
 from asr_api.engine.protocol import Engine, EngineInfo
 from asr_api.errors import AsrError, EngineFailure, ModelUnavailable, Overloaded, StartupError
+from asr_api.fallback import WHOLE
 from asr_api.hosting import LocalHost
 from asr_api.metrics import EngineMetrics, Metrics
 from asr_api.metrics.labels import BatchOutcome
@@ -19,7 +21,7 @@ from asr_api.service import Parts, Service
 from asr_api.settings import Settings
 from asr_api.spool import Spool
 from asr_api.trace import Trace
-from asr_api.transcriber import Submitter, Transcriber
+from asr_api.transcriber import Transcriber
 from asr_api.transcription import TranscriptionOptions
 from tests.fakes import FakeDecoding, FakeEngine, FakeFrontEnd
 
@@ -45,13 +47,12 @@ def service_of(
 
     def transcriber(info: EngineInfo, queue: Submitter, admission: Admission, window: int) -> Transcriber:
         return Transcriber(
-            queue,
+            Decoder(queue, metrics.engine, beam_size=1, audio_context=WHOLE),
             FakeFrontEnd(chunks),
             lambda _: (),
             languages=info.languages,
             metrics=metrics,
             admission=admission,
-            beam_size=1,
             window=window,
             timeout=30,
         )

@@ -13,7 +13,7 @@ def stitched(*chunks: tuple[float, Languages], multilingual: bool) -> Transcript
     offset = 0
     for number, (seconds, languages) in enumerate(chunks):
         place = ChunkPlace(offset, round(seconds * SAMPLE_RATE), seconds)
-        stitcher.add(number, Heard(place, result(" word", language=languages[0][0]), said=True, languages=languages))
+        stitcher.add(number, [Heard(place, result(" word", language=languages[0][0]), languages=languages)])
         offset += place.length
     return stitcher.transcription(offset / SAMPLE_RATE)
 

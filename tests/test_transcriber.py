@@ -10,9 +10,10 @@ import pytest
 
 from asr_api.admission import Admission, AdmissionLimits
 from asr_api.batching import Flow, Served
+from asr_api.decoder import Decoder
 from asr_api.engine.protocol import DecodingResult, DecodingTask
 from asr_api.errors import AsrError, DeadlineExceeded, EngineFailure, InvalidRequest
-from asr_api.fallback import SHORT
+from asr_api.fallback import SHORT, WHOLE
 from asr_api.metrics import Metrics
 from asr_api.spectrogram import FRAMES
 from asr_api.trace import Trace
@@ -38,15 +39,15 @@ def build(metrics: Metrics, admission: Admission) -> Callable[..., Transcriber]:
     def transcriber(
         queue: Any, chunks: int = 3, silence: int = 0, claimed: float | None = None, **options: Any
     ) -> Transcriber:
-        defaults: dict[str, Any] = {"beam_size": 5, "window": 4, "timeout": 30}
+        context = options.pop("audio_context", WHOLE)
         return Transcriber(
-            queue,
+            Decoder(queue, metrics.engine, beam_size=5, audio_context=context),
             FakeFrontEnd(chunks, silence, claimed),
             lambda text: tuple(range(len(text.split()))),
             languages=("en", "de"),
             metrics=metrics,
             admission=admission,
-            **(defaults | options),
+            **({"window": 4, "timeout": 30} | options),
         )
 
     return transcriber
@@ -210,7 +211,7 @@ async def test_timestamps_reach_the_engine_and_the_answer(build: Callable[..., T
     queue = FakeQueue(lambda _: result(" hi", words=(Word(" hi", 1.0, 2.0, 0.5, (3,)),)))
     answer = await run(build(queue, chunks=2), timestamps=True)
     assert [(word.start, word.end) for s in answer.segments for word in s.words] == [(1, 2), (11, 12)]
-    assert all(task.options.timestamps for task in queue.asked)
+    assert all(task.timestamps for task in queue.asked)
 
 
 async def test_the_trace_tells_what_the_request_waited_for(build: Callable[..., Transcriber]) -> None:

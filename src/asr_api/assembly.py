@@ -10,6 +10,7 @@ from asr_api.audio.confined import ConfinedFrontEnd
 from asr_api.audio.decoding import AudioLimits, decode_audio
 from asr_api.audio.features import LogMel
 from asr_api.audio.pool import DecodePool, WorkerLimits, worker_command
+from asr_api.decoder import Decoder, Submitter
 from asr_api.engine.child import build_whisper
 from asr_api.engine.messages import EnginePlan
 from asr_api.engine.protocol import Engine, EngineInfo
@@ -27,7 +28,7 @@ from asr_api.settings import PREFIX, Settings
 from asr_api.spectrogram import Features
 from asr_api.spool import Spool
 from asr_api.telemetry import build_telemetry
-from asr_api.transcriber import Submitter, Transcriber
+from asr_api.transcriber import Transcriber
 from asr_api.transcription import SAMPLE_RATE
 
 
@@ -136,17 +137,16 @@ def build_transcriber(
     front_end = ConfinedFrontEnd(
         pool, partial(spool.file, 0), info.n_mels, settings.max_audio_seconds, settings.vad_threshold
     )
+    context = audio_context_of(settings.audio_context, settings.model, shown_for(settings, info))
     return Transcriber(
-        queue,
+        Decoder(queue, metrics.engine, beam_size=settings.beam_size, audio_context=context),
         front_end,
         tokenize,
         languages=info.languages,
         metrics=metrics,
         admission=admission,
-        beam_size=settings.beam_size,
         window=window,
         timeout=settings.request_timeout,
-        audio_context=audio_context_of(settings.audio_context, settings.model, shown_for(settings, info)),
     )
 
 

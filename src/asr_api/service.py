@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from asr_api.admission import SLOW_UPLOADS, Admission, AdmissionLimits, Place, refusal_of
 from asr_api.batching import BatchingQueue
+from asr_api.decoder import Submitter
 from asr_api.engine.protocol import DecodingResult, DecodingTask, EngineInfo
 from asr_api.errors import AsrError, Draining, EngineFailure, Overloaded
 from asr_api.hosting import EngineHost, Loaded
@@ -22,7 +23,7 @@ from asr_api.spool import Spool
 from asr_api.stitching import OnPart
 from asr_api.telemetry import NoTelemetry, Telemetry
 from asr_api.trace import Trace
-from asr_api.transcriber import Submitter, Transcriber
+from asr_api.transcriber import Transcriber
 from asr_api.transcription import Transcription, TranscriptionOptions
 
 Queue = BatchingQueue[DecodingTask, DecodingResult]

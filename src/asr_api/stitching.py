@@ -1,10 +1,11 @@
 """From what was heard in each chunk to the transcript: in order, part by part, as chunks finish."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from asr_api.engine.protocol import LIKELIEST, DecodingResult
+from asr_api.metrics.labels import Guard
 from asr_api.segmenting import SegmentRules, segments_of
 from asr_api.transcription import ChunkPlace, Part, Segment, TokenLogprob, Transcription, TranscriptionOptions
 
@@ -13,24 +14,28 @@ OnPart = Callable[[Part], None]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came of one chunk: the `result`, whether something is `said` in it, and whether it is not that of the
-    first decoding but of a `fallback`."""
+    """What came of one chunk, or of a part of it: the `result`, the `guard` that holds that nothing is said, and
+    whether it is not that of the first decoding but of a `fallback`."""
 
     place: ChunkPlace
     result: DecodingResult
-    said: bool
+    guard: Guard | None = None
     languages: tuple[tuple[str, float], ...] = ()
     fallback: bool = False
 
+    @property
+    def said(self) -> bool:
+        return self.guard is None
+
 
 class Stitcher:
-    """Takes chunks in any order by their number, and tells each part as soon as all before it are there."""
+    """Takes what came of chunks in any order by their number; tells each part as soon as all before it are there."""
 
     def __init__(self, options: TranscriptionOptions, on_part: OnPart | None) -> None:
         self._options = options
         self._rules = SegmentRules(options.max_segment_seconds, options.max_line_width)
         self._on_part = on_part
-        self._waiting: dict[int, Heard] = {}
+        self._waiting: dict[int, Sequence[Heard]] = {}
         self._next = 0
         self._text = self._told = ""
         self._segments: list[Segment] = []
@@ -41,10 +46,11 @@ class Stitcher:
         self._languages: tuple[tuple[str, float], ...] = ()
         self._language = options.language
 
-    def add(self, number: int, heard: Heard) -> None:
-        self._waiting[number] = heard
+    def add(self, number: int, parts: Sequence[Heard]) -> None:
+        self._waiting[number] = parts
         while self._next in self._waiting:
-            self._append(self._waiting.pop(self._next))
+            for heard in self._waiting.pop(self._next):
+                self._append(heard)
             self._next += 1
 
     def transcription(self, duration: float) -> Transcription:

@@ -1,19 +1,17 @@
 """One request from file to transcript: decode, find speech, cut, queue each chunk, stitch in order."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, Protocol
 from unicodedata import category
 
 from asr_api.admission import Admission
-from asr_api.batching import Flow, Served
-from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask
+from asr_api.batching import Flow
+from asr_api.decoder import Decoder
 from asr_api.errors import DeadlineExceeded, InvalidRequest
-from asr_api.fallback import WHOLE, Attempts, AudioContext
 from asr_api.job import Job, Progress, Recording
 from asr_api.metrics import Metrics
 from asr_api.scheduling import FlowState
@@ -37,14 +35,6 @@ class FrontEnd(Protocol):
     def open(self, upload: BinaryIO, options: AudioOptions) -> AbstractAsyncContextManager[Recording]: ...
 
 
-class Submitter(Protocol):
-    """The batching queue, as a request sees it."""
-
-    async def submit(
-        self, item: DecodingTask, *, flow: Flow, cost: float, deadline: float
-    ) -> Served[DecodingResult]: ...
-
-
 class Transcriber:
     """Turns files into transcripts by way of the queue.
 
@@ -54,27 +44,23 @@ class Transcriber:
 
     def __init__(
         self,
-        queue: Submitter,
+        decoder: Decoder,
         front_end: FrontEnd,
         tokenize: Callable[[str], tuple[int, ...]],
         *,
         languages: Sequence[str],
         metrics: Metrics,
         admission: Admission,
-        beam_size: int,
         window: int,
         timeout: float,
-        audio_context: AudioContext = WHOLE,
     ) -> None:
-        self._queue = queue
+        self._decoder = decoder
         self._front_end = front_end
         self._tokenize = tokenize
         self._languages = frozenset(languages)
         self._metrics = metrics
-        self._beam_size = beam_size
         self._window = window
         self._timeout = timeout
-        self._audio_context = audio_context
         self._admission = admission
 
     async def transcribe(
@@ -132,63 +118,28 @@ class Transcriber:
     async def _listen(self, job: Job) -> None:
         """All chunks. The language is that of the first chunk in which something is said, or of each its own."""
         language, once = job.options.language, not job.options.multilingual
-        places, number = asyncio.Semaphore(self._window), 0
+        places, number, before = asyncio.Semaphore(self._window), 0, None
         async with first_error_of(asyncio.TaskGroup()) as group:
             async for chunk in job.recording:
                 job.book()
                 if language is None and once:
-                    heard = await self._hear(chunk, None, job, number)
-                    language = heard.result.language if heard.said else None
+                    parts = await self._hear(chunk, None, job, number, before)
+                    language = next((one.result.language for one in parts if one.said), None)
                 else:
                     await places.acquire()
-                    task = group.create_task(self._hear(chunk, language, job, number))
+                    task = group.create_task(self._hear(chunk, language, job, number, before))
                     task.add_done_callback(lambda _: places.release())
-                number += 1
+                number, before = number + 1, chunk
         job.end()
         self._metrics.engine.skipped("vad", job.unheard)
 
-    async def _hear(self, chunk: FeatureChunk, language: str | None, job: Job, number: int) -> Heard:
-        """Decode one chunk, climbing the ladder of temperatures where the thresholds say that it failed."""
-        attempts = Attempts(job.options, chunk.place.voiced, self._audio_context.frames(chunk.place.duration))
-        asked, languages = language, tuple[tuple[str, float], ...]()
-        while not attempts.over:
-            result = await self._decode(chunk, asked, self._options(job, attempts), job)
-            reason = attempts.add(result)
-            if reason != "audio_context":
-                languages = languages or result.languages or ((result.language, result.language_probability),)
-                asked = result.language
-            if reason is not None and not attempts.over:
-                self._metrics.engine.fell_back(attempts.temperature, reason)
-        if attempts.guard is not None:
-            self._metrics.engine.skipped(attempts.guard, chunk.place.duration)
-        heard = Heard(chunk.place, attempts.best, attempts.guard is None, languages, fallback=attempts.fell_back)
-        job.stitcher.add(number, heard)
+    async def _hear(
+        self, chunk: FeatureChunk, language: str | None, job: Job, number: int, before: FeatureChunk | None
+    ) -> Sequence[Heard]:
+        parts = await self._decoder.hear(chunk, language, job, before)
+        job.stitcher.add(number, parts)
         job.advance(chunk.place)
-        return heard
-
-    def _options(self, job: Job, attempts: Attempts) -> DecodingOptions:
-        return DecodingOptions(
-            **asdict(job.options.search(self._beam_size)),
-            temperature=attempts.temperature,
-            prompt_length=len(job.prompt),
-            timestamps=job.options.timestamps,
-            logprobs=job.options.logprobs,
-            max_tokens=attempts.max_tokens,
-            audio_context=attempts.audio_context,
-        )
-
-    async def _decode(
-        self, chunk: FeatureChunk, language: str | None, options: DecodingOptions, job: Job
-    ) -> DecodingResult:
-        seconds = chunk.place.duration
-        task = DecodingTask(chunk.features, seconds, language, job.options.task, job.prompt, options)
-        served = await self._queue.submit(task, flow=job.flow, cost=seconds, deadline=job.deadline)
-        began = time.monotonic() - served.ran
-        job.trace.longest("queue", served.waited, began - served.waited)
-        job.trace.longest("inference", served.ran, began)
-        job.trace.batch_sizes.append(served.batch_size)
-        self._metrics.engine.wrote(len(served.result.tokens))
-        return served.result
+        return parts
 
 
 def ended(names: str) -> str:

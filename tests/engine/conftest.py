@@ -46,7 +46,8 @@ def task_of() -> MakeTask:
     ) -> DecodingTask:
         with (CLIPS / name).open("rb") as clip:
             samples = decode_audio(clip, AudioLimits(max_seconds=60))
-        options = DecodingOptions(beam_size=1, prompt_length=len(prompt), timestamps=timestamps)
-        return DecodingTask(log_mel(samples), len(samples) / SAMPLE_RATE, language, task, prompt, options)  # type: ignore[arg-type]
+        options = DecodingOptions(beam_size=1, prompt_length=len(prompt))
+        seconds = len(samples) / SAMPLE_RATE
+        return DecodingTask(log_mel(samples), seconds, language, task, prompt, options, timestamps)  # type: ignore[arg-type]
 
     return make

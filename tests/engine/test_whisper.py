@@ -224,7 +224,7 @@ def test_scores_are_means_whatever_the_length_penalty(engine: WhisperEngine, tas
 def test_logprobs_are_those_of_the_text(engine: WhisperEngine, task_of: MakeTask) -> None:
     """One for each token, whose bytes together are the text."""
     task = task_of("zh-01.flac")
-    (found,) = read(engine, replace(task, options=replace(task.options, logprobs=True)))
+    (found,) = read(engine, replace(task, logprobs=True))
     assert b"".join(one.data for one in found.logprobs).decode() == found.text
     assert len(found.logprobs) == len(found.tokens)
     assert all(-25 < one.logprob <= 0 for one in found.logprobs)

@@ -125,7 +125,6 @@ class Bench:
             options = DecodingOptions(
                 **asdict(self._search),
                 temperature=temperature,
-                timestamps=True,
                 max_tokens=cap,
                 audio_context=context,
             )
@@ -156,7 +155,7 @@ def chunks_of(clips: Sequence[Clip], condition: str, n_mels: int) -> list[Heard]
 
 
 def _task(chunk: FeatureChunk, language: str | None, options: DecodingOptions) -> DecodingTask:
-    return DecodingTask(chunk.features, chunk.place.duration, language, "transcribe", (), options)
+    return DecodingTask(chunk.features, chunk.place.duration, language, "transcribe", (), options, timestamps=True)
 
 
 def _sound(result: DecodingResult | Exception) -> DecodingResult:

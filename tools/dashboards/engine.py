@@ -134,6 +134,13 @@ USE = Row(
             stacked=True,
         ),
         Panel(
+            "Speech without words",
+            "Stretches of speech for which nothing was written: recovered, when it was heard again, or left.",
+            "cps",
+            (Target("sum by (outcome) (rate(asr_omissions_total{@here}[@window]))", "{{outcome}}"),),
+            stacked=True,
+        ),
+        Panel(
             "Waiting for the engine",
             "Chunks in the queue.",
             "short",

@@ -68,6 +68,25 @@ class TaskHead:
     language: str | None
     task: Task
     prompt: tuple[int, ...]
+    timestamps: bool
+    logprobs: bool
+
+    @classmethod
+    def of(cls, task: DecodingTask) -> Self:
+        return cls(
+            task.features.shape[1],
+            task.duration,
+            task.language,
+            task.task,
+            task.prompt,
+            task.timestamps,
+            task.logprobs,
+        )
+
+    def with_features(self, features: Features, options: DecodingOptions) -> DecodingTask:
+        return DecodingTask(
+            features, self.duration, self.language, self.task, self.prompt, options, self.timestamps, self.logprobs
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +99,14 @@ class Call:
 
     @classmethod
     def of(cls, number: int, tasks: Sequence[DecodingTask]) -> Self:
-        heads = (
-            TaskHead(task.features.shape[1], task.duration, task.language, task.task, task.prompt) for task in tasks
-        )
-        return cls(number, tasks[0].options, tuple(heads))
+        return cls(number, tasks[0].options, tuple(map(TaskHead.of, tasks)))
 
     @property
     def frames(self) -> list[int]:
         return [head.frames for head in self.tasks]
 
     def with_features(self, features: Sequence[Features]) -> list[DecodingTask]:
-        return [
-            DecodingTask(one, head.duration, head.language, head.task, head.prompt, self.options)
-            for one, head in zip(features, self.tasks, strict=True)
-        ]
+        return [head.with_features(one, self.options) for one, head in zip(features, self.tasks, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,22 +27,21 @@ class DecodingOptions(SearchOptions):
 
     CTranslate2 wants `<|startoftranscript|>` at one position (`prompt_length`) and one set of
     search options a call. Languages and tasks may be mixed, so they are not here. `max_tokens`
-    bounds what is written; `timestamps` asks for word times, `logprobs` for tokens' probabilities.
-    `audio_context` is what the encoder is given, in frames of 10 ms, an even number: the features of
-    all tasks are filled up with silence to it.
+    bounds what is written. `audio_context` is what the encoder is given, in frames of 10 ms, an even
+    number: the features of all tasks are filled up with silence to it.
     """
 
     temperature: float = 0.0
     prompt_length: int = 0
-    timestamps: bool = False
-    logprobs: bool = False
     max_tokens: int = MAX_TOKENS
     audio_context: int = FRAMES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodingTask:
-    """One chunk to decode. `prompt` holds text token ids only; `language` None asks to detect it."""
+    """One chunk to decode. `prompt` holds text token ids only; `language` None asks to detect it; `timestamps` asks
+    for word times, `logprobs` for tokens' probabilities.
+    """
 
     features: Features
     duration: float
@@ -50,6 +49,8 @@ class DecodingTask:
     task: Task
     prompt: tuple[int, ...]
     options: DecodingOptions
+    timestamps: bool = False
+    logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

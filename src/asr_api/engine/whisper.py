@@ -120,8 +120,6 @@ class WhisperEngine:
             self._result(task, detection, generated)
             for task, detection, generated in zip(tasks, detections, found, strict=True)
         ]
-        if not (tasks[0].options.timestamps or tasks[0].options.logprobs):
-            return results
         return self._with_alignments(encoded, tasks, results)
 
     def _encode(self, features: Features) -> ctranslate2.StorageView:
@@ -200,10 +198,12 @@ class WhisperEngine:
     def _with_alignments(
         self, encoded: ctranslate2.StorageView, tasks: Sequence[DecodingTask], results: Sequence[DecodingResult]
     ) -> list[DecodingResult]:
-        """Results with what `align` tells: one call for each language and task, since it takes one start sequence."""
+        """Results with what `align` tells where tasks ask for it: one call for each language and task, since it takes
+        one start sequence.
+        """
         groups: dict[tuple[str | None, Task], list[int]] = defaultdict(list)
         for row, (task, result) in enumerate(zip(tasks, results, strict=True)):
-            if result.tokens:
+            if result.tokens and (task.timestamps or task.logprobs):
                 groups[self._language(result.language), task.task].append(row)
         aligned = dict(enumerate(results))
         for (language, task_name), rows in groups.items():
@@ -232,10 +232,10 @@ class WhisperEngine:
         self, task: DecodingTask, result: DecodingResult, alignment: ctranslate2.models.WhisperAlignmentResult
     ) -> DecodingResult:
         """The result with what its task asks of the alignment: times, or probabilities, or both."""
-        if task.options.timestamps:
+        if task.timestamps:
             words = self._words(task.task, result)
             result = replace(result, words=word_times(alignment, words, task.features, task.duration))
-        if task.options.logprobs:
+        if task.logprobs:
             probabilities = zip(result.tokens, alignment.text_token_probs, strict=False)
             logprobs = (
                 TokenLogprob(self._vocabulary.bytes_of(token), math.log(max(probability, LEAST_PROBABILITY)))

@@ -14,6 +14,7 @@ from asr_api.metrics.labels import (
     ENGINE_STATES,
     FALLBACK_REASONS,
     GUARDS,
+    OMISSIONS,
     RETRY_REASONS,
     TEMPERATURES,
     BatchOutcome,
@@ -22,6 +23,7 @@ from asr_api.metrics.labels import (
     EngineState,
     FallbackReason,
     Guard,
+    Omission,
     RetryReason,
     filled,
 )
@@ -152,6 +154,15 @@ class EngineMetrics:
             ),
             GUARDS,
         )
+        self._omissions = filled(
+            Counter(
+                "asr_omissions_total",
+                "Stretches of speech for which no words were written, by what hearing them again brought",
+                ["outcome"],
+                registry=registry,
+            ),
+            OMISSIONS,
+        )
 
     def watch(self, queue: Queue, load: Load) -> None:
         """Read the levels from the queue and the load themselves, at each scrape."""
@@ -217,3 +228,7 @@ class EngineMetrics:
     def skipped(self, guard: Guard, seconds: float) -> None:
         """Count audio for which no text is written."""
         self._skipped.labels(guard).inc(seconds)
+
+    def omitted(self, outcome: Omission) -> None:
+        """Count a stretch of speech that was heard again."""
+        self._omissions.labels(outcome).inc()

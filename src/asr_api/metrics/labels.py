@@ -17,6 +17,7 @@ EngineFault = Literal["oom", "cuda", "mismatch", "other"]
 EngineRestart = Literal["crash", "hang", "cuda", "manual"]
 FallbackReason = Literal["compression_ratio", "avg_logprob", "length", "audio_context"]
 Guard = Literal["vad", "no_speech", "blank"]
+Omission = Literal["recovered", "left"]
 Rejection = Literal[
     "too_long", "too_short", "empty", "format", "codec", "corrupt", "rate", "channels", "timeout", "memory", "crash"
 ]
@@ -40,6 +41,7 @@ ENGINE_FAULTS: tuple[EngineFault, ...] = get_args(EngineFault)
 ENGINE_RESTARTS: tuple[EngineRestart, ...] = get_args(EngineRestart)
 FALLBACK_REASONS: tuple[FallbackReason, ...] = get_args(FallbackReason)
 GUARDS: tuple[Guard, ...] = get_args(Guard)
+OMISSIONS: tuple[Omission, ...] = get_args(Omission)
 REJECTIONS: tuple[Rejection, ...] = get_args(Rejection)
 WORKER_STATES: tuple[WorkerState, ...] = get_args(WorkerState)
 WORKER_RESTARTS: tuple[WorkerRestart, ...] = get_args(WorkerRestart)

@@ -1,0 +1,144 @@
+"""One chunk of a request: decoded until it passes, and what was left out of it heard again."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Protocol
+
+from asr_api.batching import Flow, Served
+from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTask
+from asr_api.fallback import Attempts, AudioContext, Thresholds, ladder_of
+from asr_api.job import Job
+from asr_api.metrics.engine import EngineMetrics
+from asr_api.omission import Led, lead_in, omission_in, part
+from asr_api.stitching import Heard
+from asr_api.transcription import FeatureChunk, TranscriptionOptions
+
+
+class Submitter(Protocol):
+    """The batching queue, as a request sees it."""
+
+    async def submit(
+        self, item: DecodingTask, *, flow: Flow, cost: float, deadline: float
+    ) -> Served[DecodingResult]: ...
+
+
+class Decoder:
+    """Takes chunks of any request to the queue, and judges what comes back."""
+
+    def __init__(
+        self, queue: Submitter, metrics: EngineMetrics, *, beam_size: int, audio_context: AudioContext
+    ) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._beam_size = beam_size
+        self._audio_context = audio_context
+
+    async def hear(
+        self, chunk: FeatureChunk, language: str | None, job: Job, before: FeatureChunk | None
+    ) -> Sequence[Heard]:
+        """What is said in a chunk: in one part or, where something had been left out, in several, in order.
+
+        `before` is the chunk before it. Raises what `Submitter.submit` raises.
+        """
+        options, checked = job.options, checks(chunk, job.options)
+        heard = await self._climb(chunk, language, job, replace(options, timestamps=options.timestamps or checked))
+        if heard.guard is not None:
+            self._metrics.skipped(heard.guard, chunk.place.duration)
+        parts = await self._completed(heard, chunk, before, job) if checked and heard.said else (heard,)
+        return parts if options.timestamps else [replace(one, result=replace(one.result, words=())) for one in parts]
+
+    async def _completed(
+        self, heard: Heard, chunk: FeatureChunk, before: FeatureChunk | None, job: Job
+    ) -> Sequence[Heard]:
+        """What was heard of a chunk, with what was left out of it."""
+        omission = omission_in(chunk.place, heard.result.words)
+        if omission is None:
+            return (heard,)
+        parts = await self._in_parts(chunk, omission, heard.result.language, before, job)
+        recovered = sum(len(one.result.tokens) for one in parts) > len(heard.result.tokens)
+        self._metrics.omitted("recovered" if recovered else "left")
+        return [replace(one, languages=heard.languages, fallback=True) for one in parts] if recovered else (heard,)
+
+    async def _in_parts(
+        self, chunk: FeatureChunk, omission: int, language: str, before: FeatureChunk | None, job: Job
+    ) -> Sequence[Heard]:
+        """The chunk cut before and after an omission, each part heard for itself; none where nothing is heard there."""
+        count = len(chunk.place.speech)
+        earlier = part(chunk, 0, omission) if omission else None
+        piece = part(chunk, omission, omission + 1)
+        later = part(chunk, omission + 1, count) if omission + 1 < count else None
+        options = replace(job.options, timestamps=True)
+        found = await self._again(piece, earlier or before, language, job)
+        if found is None:
+            return ()
+        around = [await self._climb(one, language, job, options) if one else None for one in (earlier, later)]
+        return [one for one in (around[0], found, around[1]) if one is not None and one.said]
+
+    async def _again(self, piece: FeatureChunk, before: FeatureChunk | None, language: str, job: Job) -> Heard | None:
+        """What is said in a piece, heard behind what was said before it, or else alone, once each."""
+        options = replace(job.options, timestamps=True, temperatures=(ladder_of(job.options)[0],))
+        lead = lead_in(before) if before is not None else None
+        if lead is not None:
+            led = Led(lead, piece)
+            heard = led.piece_of(await self._climb(led.chunk, language, job, options))
+            if heard is not None and speaks(heard, options):
+                return heard
+        heard = await self._climb(piece, language, job, options)
+        return heard if speaks(heard, options) else None
+
+    async def _climb(self, chunk: FeatureChunk, language: str | None, job: Job, options: TranscriptionOptions) -> Heard:
+        """Decode, climbing the ladder of temperatures where the thresholds say that it failed."""
+        attempts = Attempts(options, chunk.place.voiced, self._audio_context.frames(chunk.place.duration))
+        asked, languages = language, tuple[tuple[str, float], ...]()
+        while not attempts.over:
+            search = self._options(options, len(job.prompt), attempts)
+            task = DecodingTask(
+                chunk.features,
+                chunk.place.duration,
+                asked,
+                options.task,
+                job.prompt,
+                search,
+                options.timestamps,
+                options.logprobs,
+            )
+            result = await self._decode(task, job)
+            reason = attempts.add(result)
+            if reason != "audio_context":
+                languages = languages or result.languages or ((result.language, result.language_probability),)
+                asked = result.language
+            if reason is not None and not attempts.over:
+                self._metrics.fell_back(attempts.temperature, reason)
+        return Heard(chunk.place, attempts.best, attempts.guard, languages, fallback=attempts.fell_back)
+
+    def _options(self, options: TranscriptionOptions, prompt_length: int, attempts: Attempts) -> DecodingOptions:
+        return DecodingOptions(
+            **asdict(options.search(self._beam_size)),
+            temperature=attempts.temperature,
+            prompt_length=prompt_length,
+            max_tokens=attempts.max_tokens,
+            audio_context=attempts.audio_context,
+        )
+
+    async def _decode(self, task: DecodingTask, job: Job) -> DecodingResult:
+        served = await self._queue.submit(task, flow=job.flow, cost=task.duration, deadline=job.deadline)
+        began = time.monotonic() - served.ran
+        job.trace.longest("queue", served.waited, began - served.waited)
+        job.trace.longest("inference", served.ran, began)
+        job.trace.batch_sizes.append(served.batch_size)
+        self._metrics.wrote(len(served.result.tokens))
+        return served.result
+
+
+def checks(chunk: FeatureChunk, options: TranscriptionOptions) -> bool:
+    """Whether it is asked if something was left out of a chunk: where there are pauses to cut it at, and where the
+    words are to be those that are spoken, and all of them.
+    """
+    return len(chunk.place.speech) > 1 and options.task == "transcribe" and options.max_new_tokens is None
+
+
+def speaks(heard: Heard, options: TranscriptionOptions) -> bool:
+    """Whether what was heard passes, with words wherever somebody speaks."""
+    passed = Thresholds.of(options).failure(heard.result) is None
+    return heard.said and passed and omission_in(heard.place, heard.result.words) is None
