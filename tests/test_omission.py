@@ -92,13 +92,23 @@ def test_parts_put_together_are_the_chunk(place: ChunkPlace, data: st.DataObject
 def test_the_lead_in_is_the_last_that_was_said() -> None:
     """Whole stretches of speech, from the middle of a pause, and no more than so many seconds; or nothing."""
     before = chunk_of(place_of((0, 8), (9, 12), (13, 19)))
-    lead = lead_in(before)
+    lead = lead_in(before, chunk_of(place_of((0, 2), length=2)))
     assert lead is not None
     assert lead.place.speech == tuple(
         (round((a - 8.5) * SAMPLE_RATE), round((b - 8.5) * SAMPLE_RATE)) for a, b in ((9, 12), (13, 19))
     )
     assert lead.place.duration == 11.5 <= LEAD
-    assert lead_in(chunk_of(place_of((0, 19)))) is None
+    assert lead_in(chunk_of(place_of((0, 19))), chunk_of(place_of((0, 2), length=2))) is None
+
+
+def test_a_long_piece_has_a_short_lead_in() -> None:
+    """Both are one chunk, of 30 s at most."""
+    before, piece = chunk_of(place_of((0, 8), (9, 12), (13, 19))), chunk_of(place_of((0, 21), length=21))
+    lead = lead_in(before, piece)
+    assert lead is not None
+    assert len(lead.place.speech) == 1
+    assert Led(lead, piece).chunk.place.duration == 28.5
+    assert lead_in(before, chunk_of(place_of((0, 29), length=29))) is None
 
 
 def led() -> Led:

@@ -78,7 +78,7 @@ class Decoder:
     async def _again(self, piece: FeatureChunk, before: FeatureChunk | None, language: str, job: Job) -> Heard | None:
         """What is said in a piece, heard behind what was said before it, or else alone, once each."""
         options = replace(job.options, timestamps=True, temperatures=(ladder_of(job.options)[0],))
-        lead = lead_in(before) if before is not None else None
+        lead = lead_in(before, piece) if before is not None else None
         if lead is not None:
             led = Led(lead, piece)
             heard = led.piece_of(await self._climb(led.chunk, language, job, options))

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from asr_api.spectrogram import FRAMES
 from asr_api.stitching import Heard
 from asr_api.transcription import SAMPLE_RATE, ChunkPlace, FeatureChunk, Span, Word
 
@@ -65,11 +66,14 @@ def _middle(before: Span, after: Span) -> int:
     return (before[1] + after[0]) // 2 // HOP * HOP
 
 
-def lead_in(before: FeatureChunk, seconds: float = LEAD) -> FeatureChunk | None:
-    """The last stretches of speech of what was said before, as many as last no longer than so many seconds."""
+def lead_in(before: FeatureChunk, piece: FeatureChunk) -> FeatureChunk | None:
+    """The last stretches of speech of what was said before a piece: as many as last no longer than `LEAD`, and with it
+    no longer than a chunk; None where not even the last does.
+    """
+    room = min(round(LEAD * SAMPLE_RATE / HOP), FRAMES - piece.features.shape[1])
     count = len(before.place.speech)
     parts = (part(before, first, count) for first in range(count))
-    return next((one for one in parts if one.place.duration <= seconds), None)
+    return next((one for one in parts if one.features.shape[1] <= room), None)
 
 
 class Led:
