@@ -9,6 +9,7 @@ pauses of up to a minute.
 
 import os
 import random
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -45,6 +46,7 @@ BACKGROUND = 20.0
 OFF = 0.3
 """Seconds by which segments may be off in the median."""
 SHOWN = 10
+OMISSIONS = re.compile(r'^asr_omissions_total{outcome="(\w+)"} (\S+)$', re.MULTILINE)
 HEADER = (
     "recording", "side", "phrases", "lost", "twice", "errors %",
     "start off, median s", "p95", "end off, median s", "p95", "segments that count",
@@ -112,10 +114,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Long:
-    """All recordings by all sides that heard them."""
+    """All recordings by all sides that heard them, and how many stretches of speech the service heard again, by what
+    that brought.
+    """
 
     minutes: Mapping[str, float]
     rows: Sequence[Row]
+    omissions: Mapping[str, int]
 
     @property
     def missed(self) -> list[str]:
@@ -123,12 +128,15 @@ class Long:
         return [fault for row in self.rows if row.side == OURS for fault in row.missed]
 
     def as_json(self) -> dict[str, object]:
-        return {"minutes": dict(self.minutes), "rows": [_as_json(row) for row in self.rows]}
+        rows = [_as_json(row) for row in self.rows]
+        return {"minutes": dict(self.minutes), "rows": rows, "omissions": dict(self.omissions)}
 
     def __str__(self) -> str:
         lengths = ", ".join(f"{name} {minutes:.1f} min" for name, minutes in self.minutes.items())
         table = markdown(HEADER, [row.cells() for row in self.rows])
-        return f"{lengths}\n\n{table}{''.join(map(_told, self.rows))}"
+        again = ", ".join(f"{count} {outcome}" for outcome, count in self.omissions.items())
+        omissions = f"\nspeech without words, heard again by {OURS}: {again}\n"
+        return f"{lengths}\n\n{table}{omissions}{''.join(map(_told, self.rows))}"
 
 
 def run(
@@ -163,6 +171,7 @@ def measure(
     with serving(model, compute_type, 5, 1) as service:
         tell(f"{len(recordings)} recordings through the service")
         ours = service.hear([one.clip for one in recordings], response_format="verbose_json")
+        omissions = {outcome: int(float(count)) for outcome, count in OMISSIONS.findall(service.metrics())}
     rows = [_row(one, OURS, heard) for one, heard in zip(recordings, ours, strict=True)]
     tell(markdown(HEADER, [row.cells() for row in rows]))
     reference = FasterWhisper(folder_of(model), compute_type)
@@ -173,7 +182,9 @@ def measure(
         rows += [_row(one, side, heard) for (side, one), heard in zip(pairs, heard_by, strict=True)]
     order = {one.name: number for number, one in enumerate(recordings)}
     return Long(
-        {one.name: one.clip.seconds / 60 for one in recordings}, sorted(rows, key=lambda row: order[row.recording])
+        {one.name: one.clip.seconds / 60 for one in recordings},
+        sorted(rows, key=lambda row: order[row.recording]),
+        omissions,
     )
 
 
