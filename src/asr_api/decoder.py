@@ -10,7 +10,7 @@ from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTas
 from asr_api.fallback import Attempts, AudioContext, Thresholds, ladder_of
 from asr_api.job import Job
 from asr_api.metrics.engine import EngineMetrics
-from asr_api.omission import Led, lead_in, omission_in, part
+from asr_api.omission import LIKELY, Led, lead_in, likelihood, omission_in, part
 from asr_api.stitching import Heard
 from asr_api.transcription import FeatureChunk, TranscriptionOptions
 
@@ -76,16 +76,17 @@ class Decoder:
         return [one for one in (around[0], found, around[1]) if one is not None and one.said]
 
     async def _again(self, piece: FeatureChunk, before: FeatureChunk | None, language: str, job: Job) -> Heard | None:
-        """What is said in a piece, heard behind what was said before it, or else alone, once each."""
+        """What is said in a piece behind what was said before it; alone, where there is nothing or too much of that.
+
+        It is not tried alone after it was not heard behind that: what comes then is made up, most of all where
+        somebody speaks another language.
+        """
         options = replace(job.options, timestamps=True, temperatures=(ladder_of(job.options)[0],))
         lead = lead_in(before, piece) if before is not None else None
-        if lead is not None:
-            led = Led(lead, piece)
-            heard = led.piece_of(await self._climb(led.chunk, language, job, options))
-            if heard is not None and speaks(heard, options):
-                return heard
-        heard = await self._climb(piece, language, job, options)
-        return heard if speaks(heard, options) else None
+        led = Led(lead, piece) if lead is not None else None
+        heard = await self._climb(led.chunk if led else piece, language, job, options)
+        found = led.piece_of(heard) if led else heard
+        return found if found is not None and speaks(found, options) else None
 
     async def _climb(self, chunk: FeatureChunk, language: str | None, job: Job, options: TranscriptionOptions) -> Heard:
         """Decode, climbing the ladder of temperatures where the thresholds say that it failed."""
@@ -139,6 +140,7 @@ def checks(chunk: FeatureChunk, options: TranscriptionOptions) -> bool:
 
 
 def speaks(heard: Heard, options: TranscriptionOptions) -> bool:
-    """Whether what was heard passes, with words wherever somebody speaks."""
-    passed = Thresholds.of(options).failure(heard.result) is None
-    return heard.said and passed and omission_in(heard.place, heard.result.words) is None
+    """Whether what was heard passes, with likely words wherever somebody speaks."""
+    passed = heard.said and Thresholds.of(options).failure(heard.result) is None
+    words = heard.result.words
+    return passed and omission_in(heard.place, words) is None and likelihood(words) >= LIKELY

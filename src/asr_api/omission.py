@@ -7,6 +7,7 @@ it. Heard again after what was said before it, the phrase comes out (docs/accura
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import log
 
 import numpy as np
 
@@ -24,6 +25,9 @@ both left out, and all others had 2 and more."""
 LEAD = 12.0
 """Seconds of what was said before that an omission is heard with, at most: whole stretches of speech. With 8 to 12
 the omitted phrases came out word by word, with 3 to 6 by their sound, and with 20 not at all."""
+
+LIKELY = -0.5
+"""Log-probability of a token, in the mean, from which what was heard again is believed."""
 
 HOP = 160
 """Samples of a frame of the spectrogram."""
@@ -64,6 +68,12 @@ def part(chunk: FeatureChunk, first: int, end: int) -> FeatureChunk:
 def _middle(before: Span, after: Span) -> int:
     """A whole number of frames."""
     return (before[1] + after[0]) // 2 // HOP * HOP
+
+
+def likelihood(words: Sequence[Word]) -> float:
+    """The mean log-probability of the words' tokens, as far as the words' own means tell it."""
+    tokens = sum(len(word.tokens) for word in words)
+    return sum(len(word.tokens) * log(max(word.probability, 1e-10)) for word in words) / max(1, tokens)
 
 
 def lead_in(before: FeatureChunk, piece: FeatureChunk) -> FeatureChunk | None:
