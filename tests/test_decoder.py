@@ -149,7 +149,7 @@ async def test_what_is_left_out_in_the_middle_is_heard_behind_the_same_chunk(met
 
 async def test_what_is_left_out_at_the_end_makes_two_parts(metrics: Metrics) -> None:
     """There is nothing behind it."""
-    deaf = Deaf(metrics, lambda seconds, second: second == 6 and len(seconds) > 4)
+    deaf = Deaf(metrics, lambda seconds, second: second == 6 and len(deaf.asked) == 1)
     assert texts(await deaf.hear(chunk_of(0))) == ["".join(ALL[:2]), ALL[2]]
 
 
@@ -166,6 +166,19 @@ async def test_what_comes_out_unlikely_is_not_believed(metrics: Metrics) -> None
     answer = deaf.queue.answer
     deaf.queue.answer = lambda task: replace(answer(task), avg_logprob=-1.2 if len(seconds_of(task)) == 3 else -0.2)
     assert texts(await deaf.hear(chunk_of(0))) == ["".join(ALL[1:])]
+    assert (len(deaf.asked), outcomes(metrics)) == (2, (0, 1))
+
+
+async def test_unlikely_words_are_not_believed(metrics: Metrics) -> None:
+    """Behind a likely lead-in a whole decoding passes whatever it makes up at its end."""
+
+    def unlikely(found: DecodingResult) -> DecodingResult:
+        return replace(found, words=tuple(replace(word, probability=0.5) for word in found.words))
+
+    deaf = Deaf(metrics, lambda seconds, second: second == 9 and seconds[0] == 9)
+    answer = deaf.queue.answer
+    deaf.queue.answer = lambda task: unlikely(answer(task))
+    assert texts(await deaf.hear(chunk_of(9), chunk_of(0))) == ["".join(ALL[1:])]
     assert (len(deaf.asked), outcomes(metrics)) == (2, (0, 1))
 
 
