@@ -42,12 +42,13 @@ PHRASES = {0: "zero one two", 3: "three four five", 6: "six seven eight"}
 """What is said in the seconds of a chunk: a second of speech each, from half a second after."""
 
 
-def chunk_of(offset: int, starts: Sequence[float] = tuple(PHRASES)) -> FeatureChunk:
-    """Nine seconds in which a phrase is said at each start; frames say what second they are of."""
+def chunk_of(offset: int, starts: Sequence[float] = tuple(PHRASES), seconds: int = 9) -> FeatureChunk:
+    """Seconds in which a phrase is said at each start; frames say what second they are of."""
     spans = tuple((round((start + 0.5) * SAMPLE_RATE), round((start + 1.5) * SAMPLE_RATE)) for start in starts)
-    frames = offset + np.arange(900) // 100
+    frames = offset + np.arange(100 * seconds) // 100
     return FeatureChunk(
-        ChunkPlace(offset * SAMPLE_RATE, 9 * SAMPLE_RATE, 3.0, spans), frames[np.newaxis].astype(np.float16)
+        ChunkPlace(offset * SAMPLE_RATE, seconds * SAMPLE_RATE, seconds / 3, spans),
+        frames[np.newaxis].astype(np.float16),
     )
 
 
@@ -140,17 +141,34 @@ async def test_where_nothing_was_said_before_it_is_heard_alone(metrics: Metrics)
     assert deaf.asked[1:] == [[0, 1, 2], list(range(2, 9))]
 
 
-async def test_what_is_left_out_in_the_middle_is_heard_behind_the_same_chunk(metrics: Metrics) -> None:
+async def test_what_is_left_out_near_the_beginning_is_heard_with_all_before_it(metrics: Metrics) -> None:
+    """What is short is not heard for itself."""
+    deaf = Deaf(metrics, lambda seconds, second: second == 12 and seconds[0] == 9)
+    assert texts(await deaf.hear(chunk_of(9), chunk_of(0))) == ["".join(ALL[:2]), ALL[2]]
+    assert deaf.asked[1:] == [list(range(15)), [14, 15, 16, 17]]
+
+
+async def test_what_is_left_out_far_into_a_chunk_is_heard_behind_the_same_chunk(metrics: Metrics) -> None:
     """The chunk comes in three parts; what is before the omission leads in, and is heard for itself as well."""
-    deaf = Deaf(metrics, lambda seconds, second: second == 3 and len(seconds) == 9)
-    assert texts(await deaf.hear(chunk_of(0), chunk_of(9))) == ALL
-    assert deaf.asked[1:] == [[0, 1, 2, 3, 4, 5], [0, 1, 2], [5, 6, 7, 8]]
+    deaf = Deaf(metrics, lambda seconds, second: second == 12 and seconds[-1] == 17)
+    chunk = chunk_of(0, range(0, 18, 3), 18)
+    assert texts(await deaf.hear(chunk, chunk_of(18))) == ["".join([*ALL, ALL[0]]), ALL[1], ALL[2]]
+    assert deaf.asked[1:] == [list(range(15)), list(range(12)), [14, 15, 16, 17]]
 
 
 async def test_what_is_left_out_at_the_end_makes_two_parts(metrics: Metrics) -> None:
     """There is nothing behind it."""
-    deaf = Deaf(metrics, lambda seconds, second: second == 6 and len(deaf.asked) == 1)
-    assert texts(await deaf.hear(chunk_of(0))) == ["".join(ALL[:2]), ALL[2]]
+    deaf = Deaf(metrics, lambda seconds, second: second == 15 and len(deaf.asked) == 1)
+    assert texts(await deaf.hear(chunk_of(0, range(0, 18, 3), 18))) == ["".join([*ALL, *ALL[:2]]), ALL[2]]
+
+
+async def test_a_part_that_fails_leaves_all_as_it_was(metrics: Metrics) -> None:
+    """What comes after the omission must be as good by itself."""
+    deaf = Deaf(metrics, lambda seconds, second: second == 9 and seconds[0] == 9)
+    answer = deaf.queue.answer
+    deaf.queue.answer = lambda task: replace(answer(task), avg_logprob=-1.2 if seconds_of(task)[0] == 11 else -0.2)
+    assert texts(await deaf.hear(chunk_of(9), chunk_of(0))) == ["".join(ALL[1:])]
+    assert outcomes(metrics) == (0, 1)
 
 
 async def test_speech_that_has_no_words_stays_without(metrics: Metrics) -> None:
@@ -173,7 +191,7 @@ async def test_unlikely_words_are_not_believed(metrics: Metrics) -> None:
     """Behind a likely lead-in a whole decoding passes whatever it makes up at its end."""
 
     def unlikely(found: DecodingResult) -> DecodingResult:
-        return replace(found, words=tuple(replace(word, probability=0.5) for word in found.words))
+        return replace(found, words=tuple(replace(word, probability=0.4) for word in found.words))
 
     deaf = Deaf(metrics, lambda seconds, second: second == 9 and seconds[0] == 9)
     answer = deaf.queue.answer

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_api.audio.speech import WINDOW
-from asr_api.omission import HOP, LEAD, Led, lead_in, omission_in, part
+from asr_api.omission import HOP, LEAD, Led, first_of, lead_in, omission_in, part
 from asr_api.stitching import Heard
 from asr_api.transcription import SAMPLE_RATE, ChunkPlace, FeatureChunk, TokenLogprob, Word
 from tests.fakes import result
@@ -109,6 +109,12 @@ def test_a_long_piece_has_a_short_lead_in() -> None:
     assert len(lead.place.speech) == 1
     assert Led(lead, piece).chunk.place.duration == 28.5
     assert lead_in(before, chunk_of(place_of((0, 29), length=29))) is None
+
+
+def test_what_is_near_the_beginning_of_its_chunk_is_heard_from_there() -> None:
+    """Up to 12 s; what is farther in is heard by itself."""
+    chunk = chunk_of(place_of((0, 3), (4, 8), (9, 13), (14, 16), length=17))
+    assert [first_of(chunk, omission) for omission in range(4)] == [0, 0, 2, 3]
 
 
 def led() -> Led:

@@ -10,7 +10,7 @@ from asr_api.engine.protocol import DecodingOptions, DecodingResult, DecodingTas
 from asr_api.fallback import Attempts, AudioContext, Thresholds, ladder_of
 from asr_api.job import Job
 from asr_api.metrics.engine import EngineMetrics
-from asr_api.omission import LIKELY, Led, lead_in, likelihood, omission_in, part
+from asr_api.omission import LIKELY, Led, first_of, lead_in, likelihood, omission_in, part
 from asr_api.stitching import Heard
 from asr_api.transcription import FeatureChunk, TranscriptionOptions
 
@@ -64,16 +64,16 @@ class Decoder:
         self, chunk: FeatureChunk, omission: int, language: str, before: FeatureChunk | None, job: Job
     ) -> Sequence[Heard]:
         """The chunk cut before and after an omission, each part heard for itself; none where nothing is heard there."""
-        count = len(chunk.place.speech)
-        earlier = part(chunk, 0, omission) if omission else None
-        piece = part(chunk, omission, omission + 1)
+        first, count = first_of(chunk, omission), len(chunk.place.speech)
+        earlier = part(chunk, 0, first) if first else None
         later = part(chunk, omission + 1, count) if omission + 1 < count else None
-        options = replace(job.options, timestamps=True)
-        found = await self._again(piece, earlier or before, language, job)
+        found = await self._again(part(chunk, first, omission + 1), earlier or before, language, job)
         if found is None:
             return ()
+        options = replace(job.options, timestamps=True)
         around = [await self._climb(one, language, job, options) if one else None for one in (earlier, later)]
-        return [one for one in (around[0], found, around[1]) if one is not None and one.said]
+        parts = [one for one in (around[0], found, around[1]) if one is not None]
+        return parts if all(passes(one, options) for one in parts) else ()
 
     async def _again(self, piece: FeatureChunk, before: FeatureChunk | None, language: str, job: Job) -> Heard | None:
         """What is said in a piece behind what was said before it; alone, where there is nothing or too much of that.
@@ -139,8 +139,13 @@ def checks(chunk: FeatureChunk, options: TranscriptionOptions) -> bool:
     return len(chunk.place.speech) > 1 and options.task == "transcribe" and options.max_new_tokens is None
 
 
+def passes(heard: Heard, options: TranscriptionOptions) -> bool:
+    """Whether something is said, and the thresholds hold nothing against it."""
+    return heard.said and Thresholds.of(options).failure(heard.result) is None
+
+
 def speaks(heard: Heard, options: TranscriptionOptions) -> bool:
     """Whether what was heard passes, with likely words wherever somebody speaks."""
-    passed = heard.said and Thresholds.of(options).failure(heard.result) is None
     words = heard.result.words
-    return passed and omission_in(heard.place, words) is None and likelihood(words) >= LIKELY
+    complete = omission_in(heard.place, words) is None and likelihood(words) >= LIKELY
+    return passes(heard, options) and complete

@@ -26,7 +26,7 @@ LEAD = 12.0
 """Seconds of what was said before that an omission is heard with, at most: whole stretches of speech. With 8 to 12
 the omitted phrases came out word by word, with 3 to 6 by their sound, and with 20 not at all."""
 
-LIKELY = -0.5
+LIKELY = -0.7
 """Log-probability of a token, in the mean, from which what was heard again is believed."""
 
 HOP = 160
@@ -63,6 +63,13 @@ def part(chunk: FeatureChunk, first: int, end: int) -> FeatureChunk:
     share = sum(b - a for a, b in speech) / max(1, sum(b - a for a, b in place.speech))
     moved = tuple((a - start, b - start) for a, b in speech)
     return FeatureChunk(ChunkPlace(place.offset + start, stop - start, share * place.voiced, moved), frames)
+
+
+def first_of(chunk: FeatureChunk, omission: int) -> int:
+    """Where the part begins that is heard again: with the chunk, where that is near, so that nothing short is left over
+    to be heard for itself; else with the omission.
+    """
+    return 0 if part(chunk, 0, omission + 1).place.duration <= LEAD else omission
 
 
 def _middle(before: Span, after: Span) -> int:
