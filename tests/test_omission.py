@@ -156,3 +156,12 @@ def test_what_stands_in_the_lead_in_once_more_is_not_believed() -> None:
     """Whisper repeats itself where it hears nothing; marks and capitals make no difference."""
     words = words_of(("Press", 8.0, 8.5), ("one.", 8.5, 9.5), ("press", 10.1, 10.5), ("one", 10.5, 11.0))
     assert led().piece_of(heard(words)) is None
+
+
+def test_the_last_word_of_the_lead_in_is_not_taken_for_what_was_left_out() -> None:
+    """Where nothing is heard after it, its time is stretched to the end; a word that begins in the part is one of it."""
+    stretched = words_of(("Press", 8.0, 8.5), ("one.", 9.2, 11.8))
+    assert led().piece_of(heard(stretched)) is None
+    alone = led().piece_of(heard(words_of(("Press", 8.0, 8.5), ("Goodbye.", 10.3, 11.4))))
+    assert alone is not None
+    assert alone.result.text == " Goodbye."

@@ -105,12 +105,13 @@ class Led:
 
     def piece_of(self, heard: Heard) -> Heard | None:
         """Of what was heard of both what stands in the part, in its own time; None where that is only what stands
-        right before it once more.
+        right before it once more, or its last word, stretched over a part in which nothing was heard.
         """
         begins, result = self._frames * HOP / SAMPLE_RATE, heard.result
         first = sum((word.start + word.end) / 2 < begins for word in result.words)
         count = len(result.words) - first
-        if _bare(result.words[first:]) == _bare(result.words[max(0, first - count) : first]):
+        repeated = _bare(result.words[first:]) == _bare(result.words[max(0, first - count) : first])
+        if repeated or (count == 1 and result.words[first].start < begins):
             return None
         words = tuple(
             replace(word, start=max(0.0, word.start - begins), end=word.end - begins) for word in result.words[first:]
