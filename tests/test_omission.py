@@ -159,7 +159,7 @@ def test_what_stands_in_the_lead_in_once_more_is_not_believed() -> None:
 
 
 def test_the_last_word_of_the_lead_in_is_not_taken_for_what_was_left_out() -> None:
-    """Where nothing is heard after it, its time is stretched to the end; a word that begins in the part is one of it."""
+    """Where nothing is heard after it, it is stretched to the end; a word that begins in the part is one of it."""
     stretched = words_of(("Press", 8.0, 8.5), ("one.", 9.2, 11.8))
     assert led().piece_of(heard(stretched)) is None
     alone = led().piece_of(heard(words_of(("Press", 8.0, 8.5), ("Goodbye.", 10.3, 11.4))))
