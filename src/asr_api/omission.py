@@ -32,24 +32,23 @@ LIKELY = -0.7
 HOP = 160
 """Samples of a frame of the spectrogram."""
 
+TINY = 1e-9
+"""Seconds that a word overlaps at least, so that one in no speech is shared out to none."""
+
 
 def omission_in(place: ChunkPlace, words: Sequence[Word]) -> int | None:
     """The first stretch of speech in a chunk, by its number, in which hardly a word stands; None where there is none.
 
     A word counts where it stands, in proportion: its tokens are shared out over the speech that it overlaps.
     """
-    written = [0.0] * len(place.speech)
-    for word in words:
-        shares = [_overlap(word, span) for span in place.speech]
-        for number, share in enumerate(shares):
-            written[number] += len(word.tokens) * share / (sum(shares) or 1)
-    lengths = [(end - start) / SAMPLE_RATE for start, end in place.speech]
-    bare = (n for n, length in enumerate(lengths) if length >= LEAST and written[n] < TOKENS * length)
-    return next(bare, None)
-
-
-def _overlap(word: Word, span: Span) -> float:
-    return max(0.0, min(word.end, span[1] / SAMPLE_RATE) - max(word.start, span[0] / SAMPLE_RATE))
+    spans = np.array(place.speech, np.float64).reshape(-1, 2) / SAMPLE_RATE
+    starts, ends = np.array([(word.start, word.end) for word in words], np.float64).reshape(-1, 2).T[:, :, np.newaxis]
+    overlaps = np.maximum(0.0, np.minimum(ends, spans[:, 1]) - np.maximum(starts, spans[:, 0]))
+    tokens = np.array([len(word.tokens) for word in words])[:, np.newaxis]
+    written = (tokens * overlaps / np.maximum(overlaps.sum(axis=1, keepdims=True), TINY)).sum(axis=0)
+    lengths = spans[:, 1] - spans[:, 0]
+    bare = np.flatnonzero((lengths >= LEAST) & (written < TOKENS * lengths))
+    return int(bare[0]) if bare.size else None
 
 
 def part(chunk: FeatureChunk, first: int, end: int) -> FeatureChunk:
