@@ -1,8 +1,8 @@
 """Speech for which Whisper wrote nothing: found by where the words stand, and cut out to be heard again.
 
-Whisper leaves out a phrase now and then, mostly the first and short one of a chunk, without any score that
-tells. But the voice activity detector hears it, and of the words none stands there, or one that is stretched over
-it. Heard again after what was said before it, the phrase comes out (docs/accuracy.md, "Long recordings").
+Whisper leaves out a phrase now and then, without any score that tells. But the voice activity detector hears it, and
+of the words none stands there, or one that is stretched over it. Heard again behind what was said before it, the
+phrase comes out (docs/accuracy.md, "Speech without words").
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ LEAD = 12.0
 the omitted phrases came out word by word, with 3 to 6 by their sound, and with 20 not at all."""
 
 LIKELY = -0.7
-"""Log-probability of a token, in the mean, from which what was heard again is believed."""
+"""Log-probability of a token, in the mean, from which what was heard again is believed: what was left out had -0.06 to
+-0.54, and what was made up without a lead-in -0.4 to -1.1."""
 
 HOP = 160
 """Samples of a frame of the spectrogram."""
