@@ -96,9 +96,9 @@ def job_of(**options: Any) -> Job:
 class Deaf:
     """A queue that leaves phrases out, and the decoder before it."""
 
-    def __init__(self, metrics: Metrics, leaves_out: Callable[[list[int], int], bool], **changes: Any) -> None:
-        self.queue = FakeQueue(lambda task: replace(said_in(task, leaves_out), **changes))
-        self._decoder = Decoder(self.queue, metrics.engine, beam_size=5, audio_context=WHOLE)
+    def __init__(self, metrics: Metrics, leaves_out: Callable[[list[int], int], bool], **options: Any) -> None:
+        self.queue = FakeQueue(lambda task: said_in(task, leaves_out))
+        self._decoder = Decoder(self.queue, metrics.engine, beam_size=5, audio_context=WHOLE, **options)
 
     @property
     def asked(self) -> list[list[int]]:
@@ -213,6 +213,14 @@ async def test_who_does_not_want_every_word_is_not_asked(metrics: Metrics, optio
     deaf = Deaf(metrics, lambda seconds, second: second == 0)
     await deaf.hear(chunk_of(0), **options)
     assert [task.timestamps for task in deaf.queue.asked] == [False]
+
+
+async def test_a_service_may_leave_it_at_that(metrics: Metrics) -> None:
+    """Looking costs an alignment, which requests without times need not pay where nobody wants it."""
+    deaf = Deaf(metrics, lambda seconds, second: second == 0, recover_omissions=False)
+    assert texts(await deaf.hear(chunk_of(0))) == ["".join(ALL[1:])]
+    assert [task.timestamps for task in deaf.queue.asked] == [False]
+    assert outcomes(metrics) == (0, 0)
 
 
 async def test_a_chunk_without_pauses_is_not_cut(metrics: Metrics) -> None:

@@ -139,7 +139,13 @@ def build_transcriber(
     )
     context = audio_context_of(settings.audio_context, settings.model, shown_for(settings, info))
     return Transcriber(
-        Decoder(queue, metrics.engine, beam_size=settings.beam_size, audio_context=context),
+        Decoder(
+            queue,
+            metrics.engine,
+            beam_size=settings.beam_size,
+            audio_context=context,
+            recover_omissions=settings.recover_omissions,
+        ),
         front_end,
         tokenize,
         languages=info.languages,

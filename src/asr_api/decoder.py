@@ -27,12 +27,19 @@ class Decoder:
     """Takes chunks of any request to the queue, and judges what comes back."""
 
     def __init__(
-        self, queue: Submitter, metrics: EngineMetrics, *, beam_size: int, audio_context: AudioContext
+        self,
+        queue: Submitter,
+        metrics: EngineMetrics,
+        *,
+        beam_size: int,
+        audio_context: AudioContext,
+        recover_omissions: bool = True,
     ) -> None:
         self._queue = queue
         self._metrics = metrics
         self._beam_size = beam_size
         self._audio_context = audio_context
+        self._recover_omissions = recover_omissions
 
     async def hear(
         self, chunk: FeatureChunk, language: str | None, job: Job, before: FeatureChunk | None
@@ -41,7 +48,7 @@ class Decoder:
 
         `before` is the chunk before it. Raises what `Submitter.submit` raises.
         """
-        options, checked = job.options, checks(chunk, job.options)
+        options, checked = job.options, self._recover_omissions and checks(chunk, job.options)
         heard = await self._climb(chunk, language, job, replace(options, timestamps=options.timestamps or checked))
         if heard.guard is not None:
             self._metrics.skipped(heard.guard, chunk.place.duration)

@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         "auto: short for models on which it was shown to cost no words, by us or by `asr-api calibrate`",
     )
     beam_size: int = Field(5, ge=1, le=10, description="beams of the search; 1 is greedy")
+    recover_omissions: bool = Field(
+        True,
+        description="look for speech for which no words were written, and hear it again; requests for text alone cost "
+        "the engine a tenth more",
+    )
     max_batch_size: int = Field(
         0, ge=0, le=64, description="most chunks in one engine call; 0: 16 on a GPU, 8 on a CPU"
     )
