@@ -23,8 +23,8 @@ TOKENS = 1.5
 left out, and the others 1.8 and more; a third one that was left out, in other recordings, had 1.2."""
 
 LEAD = 12.0
-"""Seconds of what was said before that an omission is heard with, at most: whole stretches of speech. With 8 to 12
-two omitted phrases came out word by word; with 3 to 6 one came by its sound, and with 15 and more the other not at all."""
+"""Seconds of what was said before that an omission is heard with, at most: whole stretches of speech. With 8 to 12 two
+omitted phrases came out word by word; with 3 to 6 one came by its sound, and with 15 and more the other not at all."""
 
 LIKELY = -0.7
 """Log-probability of a token, in the mean, from which what was heard again is believed: what was left out had -0.06 to
