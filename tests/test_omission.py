@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_api.audio.speech import WINDOW
-from asr_api.omission import HOP, LEAD, Led, first_of, lead_in, omission_in, part
+from asr_api.omission import LEAD, Led, first_of, lead_in, omission_in, part
+from asr_api.spectrogram import HOP
 from asr_api.stitching import Heard
 from asr_api.transcription import SAMPLE_RATE, ChunkPlace, FeatureChunk, TokenLogprob, Word
 from tests.fakes import result

@@ -48,12 +48,17 @@ class Decoder:
 
         `before` is the chunk before it. Raises what `Submitter.submit` raises.
         """
-        options, checked = job.options, self._recover_omissions and checks(chunk, job.options)
-        heard = await self._climb(chunk, language, job, replace(options, timestamps=options.timestamps or checked))
+        checked = self._recover_omissions and checks(chunk, job.options)
+        options = replace(job.options, timestamps=True) if checked else job.options
+        heard = await self._climb(chunk, language, job, options)
         if heard.guard is not None:
             self._metrics.skipped(heard.guard, chunk.place.duration)
-        parts = await self._completed(heard, chunk, before, job) if checked and heard.said else (heard,)
-        return parts if options.timestamps else [replace(one, result=replace(one.result, words=())) for one in parts]
+        if not (checked and heard.said):
+            return (heard,)
+        parts = await self._completed(heard, chunk, before, job)
+        if job.options.timestamps:
+            return parts
+        return [replace(one, result=replace(one.result, words=())) for one in parts]
 
     async def _completed(
         self, heard: Heard, chunk: FeatureChunk, before: FeatureChunk | None, job: Job
@@ -71,15 +76,18 @@ class Decoder:
         self, chunk: FeatureChunk, omission: int, language: str, before: FeatureChunk | None, job: Job
     ) -> Sequence[Heard]:
         """The chunk cut before and after an omission, each part heard for itself; none where nothing is heard there."""
-        first, count = first_of(chunk, omission), len(chunk.place.speech)
-        earlier = part(chunk, 0, first) if first else None
-        later = part(chunk, omission + 1, count) if omission + 1 < count else None
-        found = await self._again(part(chunk, first, omission + 1), earlier or before, language, job)
+        first, end = first_of(chunk, omission), omission + 1
+        earlier, piece = part(chunk, 0, first), part(chunk, first, end)
+        later = part(chunk, end, len(chunk.place.speech))
+        found = await self._again(piece, earlier if first else before, language, job)
         if found is None:
             return ()
         options = replace(job.options, timestamps=True)
-        around = [await self._climb(one, language, job, options) if one else None for one in (earlier, later)]
-        parts = [one for one in (around[0], found, around[1]) if one is not None]
+        parts = [
+            found if one is piece else await self._climb(one, language, job, options)
+            for one in (earlier, piece, later)
+            if one.place.speech
+        ]
         return parts if all(passes(one, options) for one in parts) else ()
 
     async def _again(self, piece: FeatureChunk, before: FeatureChunk | None, language: str, job: Job) -> Heard | None:

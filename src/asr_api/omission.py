@@ -11,7 +11,8 @@ from math import log
 
 import numpy as np
 
-from asr_api.spectrogram import FRAMES
+from asr_api.engine.protocol import LEAST_PROBABILITY
+from asr_api.spectrogram import FRAMES, HOP
 from asr_api.stitching import Heard
 from asr_api.transcription import SAMPLE_RATE, ChunkPlace, FeatureChunk, Span, Word
 
@@ -29,9 +30,6 @@ omitted phrases came out word by word; with 3 to 6 one came by its sound, and wi
 LIKELY = -0.7
 """Log-probability of a token, in the mean, from which what was heard again is believed: what was left out had -0.06 to
 -0.54, and what was made up without a lead-in -0.4 to -1.1."""
-
-HOP = 160
-"""Samples of a frame of the spectrogram."""
 
 TINY = 1e-9
 """Seconds that a word overlaps at least, so that one in no speech is shared out to none."""
@@ -53,8 +51,8 @@ def omission_in(place: ChunkPlace, words: Sequence[Word]) -> int | None:
 
 
 def part(chunk: FeatureChunk, first: int, end: int) -> FeatureChunk:
-    """What of a chunk has its stretches of speech from number `first` to the one before `end`: it is cut in the
-    middle of the pauses.
+    """What of a chunk has its stretches of speech from number `first` to the one before `end`, which may be none: it is
+    cut in the middle of the pauses.
     """
     place, speech = chunk.place, chunk.place.speech[first:end]
     cuts = [0, *(_middle(one, other) for one, other in zip(place.speech, place.speech[1:], strict=False)), place.length]
@@ -80,7 +78,7 @@ def _middle(before: Span, after: Span) -> int:
 def likelihood(words: Sequence[Word]) -> float:
     """The mean log-probability of the words' tokens, as far as the words' own means tell it."""
     tokens = sum(len(word.tokens) for word in words)
-    return sum(len(word.tokens) * log(max(word.probability, 1e-10)) for word in words) / max(1, tokens)
+    return sum(len(word.tokens) * log(max(word.probability, LEAST_PROBABILITY)) for word in words) / max(1, tokens)
 
 
 def lead_in(before: FeatureChunk, piece: FeatureChunk) -> FeatureChunk | None:

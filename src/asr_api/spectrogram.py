@@ -9,6 +9,9 @@ from numpy.typing import DTypeLike, NDArray
 FRAMES = 3000
 """Frames of 10 ms in the 30 s that the encoder takes."""
 
+HOP = 160
+"""Samples from one frame to the next."""
+
 FLOOR = -1.5
 """What digital silence is after Whisper's scaling: (log10(1e-10) + 4) / 4 (openai/whisper, audio.py)."""
 

@@ -13,6 +13,9 @@ MAX_TOKENS = 224
 LIKELIEST = 5
 """Languages of which the probability is told."""
 
+LEAST_PROBABILITY = 1e-10
+"""What a probability counts for at least, so that its logarithm is finite."""
+
 WORKERS = 2
 """Engine calls in flight unless told otherwise: while one waits for memory or writes its text, the other computes.
 

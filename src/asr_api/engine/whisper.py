@@ -15,7 +15,7 @@ import numpy as np
 from asr_api.engine.abilities import choose_compute_type, choose_device, threads_of_a_call
 from asr_api.engine.alignment import word_times
 from asr_api.engine.cuda import load_cublas
-from asr_api.engine.protocol import LIKELIEST, WORKERS, DecodingResult, DecodingTask, EngineInfo
+from asr_api.engine.protocol import LEAST_PROBABILITY, LIKELIEST, WORKERS, DecodingResult, DecodingTask, EngineInfo
 from asr_api.engine.vocabulary import WordTokens, load_vocabulary
 from asr_api.errors import EngineFailure, EngineFatal, EngineOutOfMemory, ModelUnavailable
 from asr_api.spectrogram import Features, stacked
@@ -29,9 +29,6 @@ OUT_OF_MEMORY = "out of memory"
 
 FATAL = ("CUDA failed with error", "cuBLAS failed with status", "cuDNN failed with status")
 """What CTranslate2 raises where the driver or a library failed (cuda/utils.h): the context may be lost by then."""
-
-LEAST_PROBABILITY = 1e-10
-"""What a probability counts for at least, so that its logarithm is finite."""
 
 Detection = tuple[tuple[str, float], ...]
 """Languages with their probabilities, the likeliest first; there is always one."""
