@@ -1,7 +1,6 @@
 """What is left out of a chunk is heard again: with a queue that leaves it out, and with one that does not care."""
 
 import asyncio
-import wave
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asr_api.audio.decoding import AudioLimits, decode_audio
 from asr_api.audio.frontend import load_front_end
 from asr_api.audio.messages import Order
 from asr_api.batching import Flow, Served
@@ -30,10 +28,10 @@ from asr_api.transcription import (
     AudioOptions,
     ChunkPlace,
     FeatureChunk,
-    Samples,
     TranscriptionOptions,
     Word,
 )
+from tests.e2e.recordings import CALLSIGN, wav
 from tests.fakes import FakeQueue, FakeRecording, result
 
 pytestmark = pytest.mark.anyio
@@ -263,22 +261,8 @@ def forgotten(found: DecodingResult) -> DecodingResult:
 
 def laid(names: Sequence[str], pause: float) -> BytesIO:
     """Clips with a pause after each, as a file."""
-    clips = Path(__file__).parent / "data" / "callsign"
     silence = np.zeros(round(pause * SAMPLE_RATE), np.float32)
-    parts = [part for name in names for part in (read(clips / name), silence)]
-    file = BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLE_RATE)
-        out.writeframes((32767 * np.concatenate(parts)).astype("<i2").tobytes())
-    file.seek(0)
-    return file
-
-
-def read(path: Path) -> Samples:
-    with path.open("rb") as file:
-        return decode_audio(file, AudioLimits(max_seconds=60))
+    return BytesIO(wav(np.concatenate([part for name in names for part in (CALLSIGN[name].samples(), silence)])))
 
 
 async def test_a_real_model_finds_what_it_forgot(metrics: Metrics) -> None:
